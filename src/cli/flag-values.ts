@@ -1,0 +1,59 @@
+import { ModelError } from "../core/errors.ts";
+
+/** For flags that may be given several times. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+const sizeUnits: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+  tib: 1024 ** 4,
+  kb: 1000,
+  mb: 1000 ** 2,
+  gb: 1000 ** 3,
+  tb: 1000 ** 4,
+};
+
+/** Parses `10GiB`, `500MB` or plain bytes; throws INVALID_ARGUMENT. */
+export function parseSize(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const factor = sizeUnits[unit.toLowerCase()];
+  const bytes = Math.round(Number(number) * (factor ?? 1));
+  if (number !== "" && factor !== undefined && Number.isSafeInteger(bytes)) return bytes;
+  throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no size`, {
+    hint: "say for example 10GiB (1024s), 500MB (1000s) or a number of bytes",
+  });
+}
+
+/** Parses `key=value` pairs; throws INVALID_ARGUMENT for anything else and for a key given twice. */
+export function parseAnnotations(pairs: readonly string[]): Record<string, string> {
+  const annotations = new Map<string, string>();
+  for (const pair of pairs) {
+    const equals = pair.indexOf("=");
+    const key = pair.slice(0, Math.max(0, equals)).trim();
+    if (key === "")
+      throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(pair)} is no annotation`, {
+        hint: "say --annotation key=value, such as --annotation org.opencontainers.image.version=2",
+      });
+    if (annotations.has(key))
+      throw new ModelError("INVALID_ARGUMENT", `annotation ${JSON.stringify(key)} is given twice`);
+    annotations.set(key, pair.slice(equals + 1));
+  }
+  return Object.fromEntries(annotations);
+}
+
+/** Parses `HOST:PORT`, an IPv6 host in brackets; throws INVALID_ARGUMENT. */
+export function parseListen(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, digits = ""] =
+    /^(?:\[([0-9a-f:.]+)\]|([^:/\s[\]]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  if (host !== undefined && port <= 65_535) return { host, port };
+  throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no address to listen on`, {
+    hint: "say HOST:PORT, such as 127.0.0.1:5000; 0.0.0.0:5000 for every interface, port 0 for a free one",
+  });
+}

@@ -1,0 +1,104 @@
+import { resolve } from "node:path";
+import { ModelError } from "../core/errors.ts";
+import type { RunOptions } from "../core/progress.ts";
+import type { Reference } from "../core/reference.ts";
+import type { Repository } from "../oci/repository.ts";
+
+/** How to reach registries; the same for every call that takes a reference. */
+export interface ConnectionOptions {
+  /** Speak plain HTTP; by default only to loopback hosts. */
+  readonly plainHttp?: boolean | undefined;
+  /** Extra certificate authorities, PEM text, trusted besides the system's. */
+  readonly ca?: readonly string[] | undefined;
+  readonly credentials?:
+    | { readonly username: string; readonly password: string }
+    | { readonly token: string }
+    | undefined;
+  /**
+   * Environment for docker's config.json, credential helpers, BALLAST_* credentials and proxies.
+   * Pass `process.env` for what a command line would do; without it access is anonymous and direct.
+   */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** Requests a call made, by who had to answer them. */
+export interface RequestCounts {
+  readonly registry: number;
+  readonly token: number;
+  readonly redirected: number;
+}
+
+export interface CallOptions extends RunOptions, ConnectionOptions {}
+
+/** A repository and what talking to it has cost so far. */
+export interface Connection extends AsyncDisposable {
+  readonly repository: Repository;
+  readonly requests: RequestCounts;
+}
+
+const noRequests: RequestCounts = { registry: 0, token: 0, redirected: 0 };
+
+/**
+ * Opens the repository of a reference: a registry's, or an OCI layout folder (made if it is not
+ * there when `writes` is set). Rejects with NOT_FOUND for a folder that is no layout.
+ */
+export async function connect(
+  reference: Reference,
+  options: CallOptions & { readonly writes?: boolean | undefined },
+): Promise<Connection> {
+  if (reference.kind === "layout") {
+    const { openLayout } = await import("../oci/layout/open-layout.ts");
+    const create = options.writes === true;
+    const { signal } = options;
+    const name = `oci:${resolve(reference.directory)}`;
+    const repository = await openLayout(reference.directory, { create, signal, name });
+    return { repository, requests: noRequests, [Symbol.asyncDispose]: () => dispose(repository) };
+  }
+  const { openRegistryRepository } = await import("../registry/client/registry-repository.ts");
+  const { createCredentialSource } = await import("../registry/client/credentials.ts");
+  const { environment = {}, credentials: explicit, plainHttp, ca, writes } = options;
+  const { host, repository: name } = reference;
+  const credentials = createCredentialSource({ environment, explicit });
+  const repository = await openRegistryRepository({
+    host,
+    repository: name,
+    plainHttp,
+    ca,
+    credentials,
+    environment,
+    writes,
+  });
+  return {
+    repository,
+    get requests() {
+      const { registry, token, redirected } = repository.requests;
+      return { registry, token, redirected };
+    },
+    [Symbol.asyncDispose]: () => dispose(repository),
+  };
+}
+
+/** A repository that holds nothing yet and is only asked, never written to. */
+export function emptyConnection(name: string): Connection {
+  const nothing = async (): Promise<undefined> => undefined;
+  const refuse = () => new ModelError("NOT_FOUND", `${name} does not exist yet`);
+  const repository: Repository = {
+    name,
+    resolveManifest: nothing,
+    fetchManifest: () => Promise.reject(refuse()),
+    listTags: async () => [],
+    putManifest: () => Promise.reject(refuse()),
+    statBlob: nothing,
+    readBlob: () => {
+      throw refuse();
+    },
+    putBlob: () => Promise.reject(refuse()),
+    mountBlob: async () => false,
+    [Symbol.asyncDispose]: nothing,
+  };
+  return { repository, requests: noRequests, [Symbol.asyncDispose]: nothing };
+}
+
+async function dispose(repository: Repository): Promise<void> {
+  await repository[Symbol.asyncDispose]();
+}

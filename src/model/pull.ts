@@ -1,0 +1,121 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Digest } from "../core/digest.ts";
+import { ModelError } from "../core/errors.ts";
+import { parseReference } from "../core/reference.ts";
+import type { Selection } from "../core/selection.ts";
+import { openStore, type Store } from "../store/store.ts";
+import { buildTree } from "../store/tree.ts";
+import { type CallOptions, connect, type RequestCounts } from "./connection.ts";
+import { describeFailure } from "./failure.ts";
+import { fillFolder } from "./fill-folder.ts";
+import { stateFolder } from "./output-folder.ts";
+import { describePull, type Pulled, type PullWork, selectionOf } from "./pull-work.ts";
+import { bringFiles, chooseFiles, openModel, type PullTarget } from "./pulled-model.ts";
+import { readPulledState } from "./pulled-state.ts";
+import { resolveDigest } from "./resolve.ts";
+import { collectWarnings } from "./warnings.ts";
+
+export interface PullOptions extends CallOptions, Selection {
+  readonly reference: string;
+  /** Folder for the files. Without it the model goes into the store. */
+  readonly output?: string | undefined;
+  /** Root of the store. Needed without `output`; with it the files are copied out of the store. */
+  readonly store?: string | undefined;
+  /** With `output` and `store`: hard links instead of copies. The files are then read-only for good. */
+  readonly link?: boolean | undefined;
+  /** Replace files in `output` that are no unchanged leftovers of an earlier pull. */
+  readonly overwrite?: boolean | undefined;
+  /** Wait while another process has the store open, instead of rejecting with STORE_LOCKED. */
+  readonly waitForLock?: boolean | undefined;
+}
+
+export interface PullResult {
+  /** The folder that holds the files, absolute: `output`, or the tree in the store. */
+  readonly path: string;
+  /** `repository@sha256:...` */
+  readonly name: string;
+  readonly digest: Digest;
+  /** What the tag named at the last pull into the same place, when that was something else. */
+  readonly previousDigest: Digest | undefined;
+  readonly treeId: string;
+  /** `all`, or the hash of the chosen paths. */
+  readonly selection: string;
+  readonly files: number;
+  readonly bytes: { readonly total: number; readonly moved: number; readonly reused: number };
+  /** Files of an earlier pull into `output` that this model does not have, now removed. */
+  readonly removed: readonly string[];
+  readonly requests: RequestCounts;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Brings a model to this machine, every byte verified before it is visible. Idempotent: what is
+ * here already, also from an interrupted run, is not fetched again. Rejects with a ModelError.
+ */
+export async function pull(options: PullOptions): Promise<PullResult> {
+  try {
+    return await pullModel(options);
+  } catch (error) {
+    throw describeFailure(error, "pull", options.signal);
+  }
+}
+
+async function pullModel(options: PullOptions): Promise<PullResult> {
+  const { output, store, link } = options;
+  const reference = parseReference(options.reference);
+  if (output === undefined && store === undefined)
+    throw new ModelError("INVALID_ARGUMENT", "neither an output folder nor a store is named");
+  if (link === true && (output === undefined || store === undefined))
+    throw new ModelError("INVALID_ARGUMENT", "link needs both an output folder and a store");
+  const { warnings, onProgress } = collectWarnings(options.onProgress);
+  await using connection = await connect(reference, options);
+  const { repository } = connection;
+  // Before any folder is made: a reference that names nothing leaves no trace.
+  const digest = await resolveDigest(repository, reference, options);
+  const target = { repository, reference, digest };
+  const pulled = await pullFrom(target, {
+    ...options,
+    output: output === undefined ? undefined : resolve(output),
+    store: store === undefined ? undefined : resolve(store),
+    onProgress,
+  });
+  return { ...pulled, requests: connection.requests, warnings };
+}
+
+async function pullFrom(target: PullTarget, options: PullOptions): Promise<Pulled> {
+  const { output, store: root, onProgress } = options;
+  if (output !== undefined) await mkdir(output, { recursive: true });
+  await using folder =
+    output === undefined ? undefined : await open(join(output, stateFolder), options);
+  await using store = root === undefined ? undefined : await open(root, options);
+  const holder = store ?? folder;
+  if (holder === undefined) throw new Error("a pull to nowhere");
+  const last = folder === undefined ? undefined : await readPulledState(folder.paths.root);
+  const isHere = last?.repository === target.repository.name && last.manifest === target.digest;
+  using opened = await openModel(holder, target, { ...options, isHere });
+  const files = chooseFiles(opened.model.index, options, opened.model.name);
+  const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
+  onProgress?.({ type: "start", activity: "pull", totalBytes, files: files.length });
+  const { signal, overwrite = false, link = false } = options;
+  const { repository, reference } = target;
+  const work = { repository, opened, files, tag: reference.tag, signal, onProgress };
+  return output === undefined || folder === undefined
+    ? await fillTree(holder, work)
+    : await fillFolder({ ...work, output, folder, store, last, overwrite, link });
+}
+
+function open(root: string, { waitForLock, signal, onProgress }: PullOptions): Promise<Store> {
+  const message = "waiting for another process to finish with the store";
+  const onWait = () => onProgress?.({ type: "notice", message });
+  return openStore(root, { wait: waitForLock, signal, onWait });
+}
+
+async function fillTree(store: Store, work: PullWork): Promise<Pulled> {
+  const { opened, files } = work;
+  const bytes = await bringFiles(store, work);
+  const { treeId } = opened.record;
+  const selection = selectionOf(opened, files);
+  const path = await buildTree(store.paths, { treeId, selection, files });
+  return describePull(work, { path, bytes });
+}

@@ -1,0 +1,54 @@
+import { pathExists } from "../core/absence.ts";
+import { fileId, type IndexedFile } from "../core/chunk-index.ts";
+import { forEachConcurrently } from "../core/concurrently.ts";
+import type { RunOptions } from "../core/progress.ts";
+import { readIndex } from "../store/chunk-locations.ts";
+import { listRecords } from "../store/model-record.ts";
+import { quarantineFile } from "../store/quarantine.ts";
+import type { Store } from "../store/store.ts";
+import { startDiskThreads } from "../transfer/disk-threads.ts";
+import { findWrongRanges } from "./file-check.ts";
+
+/** What a scrub read and what it found wrong. */
+export interface Scrub {
+  readonly files: number;
+  /** Bytes. */
+  readonly bytes: number;
+  readonly problems: readonly { readonly path: string; readonly problem: string }[];
+}
+
+/** Re-reads every whole file of a store against its chunk list; rotten ones go to quarantine. */
+export async function scrub(store: Store, options: RunOptions): Promise<Scrub> {
+  const { signal, onProgress } = options;
+  const files = await storedFiles(store);
+  const bytes = [...files.values()].reduce((sum, file) => sum + file.size, 0);
+  onProgress?.({ type: "start", activity: "verify", totalBytes: bytes, files: files.size });
+  const problems: { path: string; problem: string }[] = [];
+  await using disk = startDiskThreads();
+  await forEachConcurrently(files, 2, async ([id, file]) => {
+    signal?.throwIfAborted();
+    const path = store.paths.file(id);
+    const { path: name, size: fileSize } = file;
+    const onChecked = (count: number) =>
+      onProgress?.({ type: "bytes", path: name, fileSize, bytes: count, how: "checked" });
+    const wrong = await findWrongRanges(disk, path, file, { signal, onChecked });
+    if (wrong.length === 0) return;
+    await quarantineFile(store.paths, id);
+    const lost = wrong.reduce((sum, { size }) => sum + size, 0);
+    problems.push({ path: name, problem: `${lost} bytes have rotted; moved to quarantine/${id}` });
+  });
+  return { files: files.size, bytes, problems };
+}
+
+/** The whole files of all models, each once. */
+async function storedFiles(store: Store): Promise<Map<string, IndexedFile>> {
+  const files = new Map<string, IndexedFile>();
+  for (const record of await listRecords(store.paths)) {
+    const index = await readIndex(store.paths, record);
+    for (const file of index?.files ?? []) {
+      const id = fileId(file);
+      if (!files.has(id) && (await pathExists(store.paths.file(id)))) files.set(id, file);
+    }
+  }
+  return files;
+}

@@ -1,0 +1,161 @@
+import { resolve } from "node:path";
+import { pathExists } from "../core/absence.ts";
+import { type Digest, isDigest } from "../core/digest.ts";
+import { ModelError } from "../core/errors.ts";
+import type { RunOptions } from "../core/progress.ts";
+import { parseReference, repositoryName } from "../core/reference.ts";
+import { collect, exclusiveBytes, removeModelRecord } from "../store/garbage.ts";
+import { listRecords, type StoredRecord, writeRecord } from "../store/model-record.ts";
+import { openStore, type Store } from "../store/store.ts";
+import { storePaths } from "../store/store-paths.ts";
+import { listSelections } from "../store/tree.ts";
+import { describeFailure } from "./failure.ts";
+import { scrub } from "./scrub.ts";
+
+export interface StoreOptions extends RunOptions {
+  /** Root of the store. */
+  readonly store: string;
+  readonly waitForLock?: boolean | undefined;
+}
+
+export interface StoredModel {
+  /** `repository@sha256:...` */
+  readonly name: string;
+  readonly digest: Digest;
+  readonly tags: readonly string[];
+  readonly bytes: number;
+  /** Bytes that would be freed by removing it. */
+  readonly exclusiveBytes: number;
+  readonly files: number;
+  /** Paths of complete trees; none while a pull is unfinished. */
+  readonly trees: readonly string[];
+  readonly pinned: boolean;
+  /** ISO 8601. */
+  readonly lastUsed: string;
+}
+
+export interface FreedBytes {
+  readonly removed: readonly string[];
+  /** Bytes. */
+  readonly freed: number;
+}
+
+/** Lists the models of a store, most recently used first. Needs no lock. */
+export async function listModels(options: Pick<StoreOptions, "store">): Promise<StoredModel[]> {
+  const paths = storePaths(options.store);
+  const records = await listRecords(paths);
+  const newestFirst = records.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
+  const exclusive = await exclusiveBytes(paths, records);
+  return Promise.all(
+    newestFirst.map(async (record) => {
+      const selections = await listSelections(paths, record.treeId);
+      return {
+        name: nameOf(record),
+        digest: record.manifest,
+        tags: record.tags,
+        bytes: record.bytes,
+        exclusiveBytes: exclusive.get(record) ?? 0,
+        files: record.files,
+        trees: selections.map((selection) => paths.tree(record.treeId, selection)),
+        pinned: record.pinned,
+        lastUsed: record.lastUsed.toISOString(),
+      };
+    }),
+  );
+}
+
+/** Removes one model: by reference with tag, with digest, or its digest alone. NOT_FOUND, MODEL_IN_USE. */
+export async function removeModel(options: StoreOptions & { model: string }): Promise<FreedBytes> {
+  return withStore(options, async (store) => {
+    const record = await findModel(store, options.model);
+    const freed = await removeModelRecord(store.paths, record, (each) => store.isLeased(each));
+    return { removed: [nameOf(record)], freed };
+  });
+}
+
+/**
+ * Deletes what no model needs, then, with `maxBytes`, the least recently used models that are not
+ * pinned until the store's files are at most that large.
+ */
+export async function collectGarbage(
+  options: StoreOptions & { maxBytes?: number | undefined; dryRun?: boolean | undefined },
+): Promise<FreedBytes> {
+  const { maxBytes, dryRun } = options;
+  return withStore(options, async (store) => {
+    const leased = (record: StoredRecord) => store.isLeased(record);
+    const swept = await collect(store.paths, { leased, maxBytes, dryRun });
+    return { removed: swept.removed.map(nameOf), freed: swept.freedBytes };
+  });
+}
+
+/** Keeps a model from being evicted (`pinned: true`), or lets it go again. Idempotent. */
+export async function pinModel(
+  options: StoreOptions & { model: string; pinned: boolean },
+): Promise<void> {
+  await withStore(options, async (store) => {
+    const record = await findModel(store, options.model);
+    await writeRecord(store.paths, { ...record, pinned: options.pinned });
+  });
+}
+
+/** Re-reads every file of the store; rotten ones are quarantined, so that the next pull fetches them. */
+export async function verifyStore(options: StoreOptions): Promise<{
+  readonly files: number;
+  readonly bytes: number;
+  readonly problems: readonly { readonly path: string; readonly problem: string }[];
+}> {
+  return withStore(options, (store) => scrub(store, options));
+}
+
+async function withStore<T>(options: StoreOptions, work: (store: Store) => Promise<T>): Promise<T> {
+  const { store: root, waitForLock: wait, signal, onProgress } = options;
+  try {
+    if (!(await pathExists(storePaths(root).version)))
+      throw new ModelError("NOT_FOUND", `there is no store at ${root}`, {
+        hint: "name it with --store or BALLAST_STORE; a first pull makes one",
+      });
+    const onWait = () =>
+      onProgress?.({
+        type: "notice",
+        message: "waiting for another process to finish with the store",
+      });
+    await using store = await openStore(root, { wait, signal, onWait });
+    return await work(store);
+  } catch (error) {
+    throw describeFailure(error, "work on the store", options.signal);
+  }
+}
+
+async function findModel(store: Store, text: string): Promise<StoredRecord> {
+  const matches = (await listRecords(store.paths)).filter(matcher(text));
+  const [found, second] = matches;
+  if (found === undefined)
+    throw new ModelError("NOT_FOUND", `no model ${text} in the store ${store.paths.root}`, {
+      hint: "`ballast store ls` lists what is there",
+    });
+  if (second !== undefined)
+    throw new ModelError(
+      "INVALID_ARGUMENT",
+      `${text} names ${matches.length} models of the store`,
+      {
+        hint: `say which: ${matches.map(nameOf).join(", ")}`,
+      },
+    );
+  return found;
+}
+
+function matcher(text: string): (record: StoredRecord) => boolean {
+  if (isDigest(text)) return (record) => record.manifest === text;
+  const reference = parseReference(text);
+  const name =
+    reference.kind === "layout" ? `oci:${resolve(reference.directory)}` : repositoryName(reference);
+  const { tag, digest } = reference;
+  return (record) =>
+    record.origin.name === name &&
+    (digest === undefined || record.manifest === digest) &&
+    (tag === undefined || digest !== undefined || record.tags.includes(tag));
+}
+
+function nameOf(record: StoredRecord): string {
+  return `${record.origin.name}@${record.manifest}`;
+}

@@ -1,0 +1,119 @@
+import { type FileHandle, link, open, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { undefinedIfMissing } from "../../core/absence.ts";
+import { type Digest, digestHex } from "../../core/digest.ts";
+import { syncDirectory } from "../../core/durable-file.ts";
+import { ModelError, systemCode } from "../../core/errors.ts";
+import { onDisk } from "../../core/system-error.ts";
+import type { ByteRange } from "../repository.ts";
+
+const pieceBytes = 1_048_576;
+
+/** A blob opened for reading at any position; it stays readable even if it is deleted meanwhile. */
+export interface OpenedBlob extends AsyncDisposable {
+  readonly file: FileHandle;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** `blobs/sha256/` of a layout. What is in it is complete; it is written through a BlobIngest. */
+export interface BlobFolder {
+  readonly directory: string;
+  path(digest: Digest): string;
+  /** Size in bytes; undefined when it is not there. */
+  stat(digest: Digest): Promise<number | undefined>;
+  /** Undefined when it is not there. */
+  open(digest: Digest): Promise<OpenedBlob | undefined>;
+  /**
+   * Hard-links a blob from another folder, durably; false when that is not possible (not there,
+   * another filesystem, too many links). Idempotent.
+   */
+  link(digest: Digest, from: BlobFolder): Promise<boolean>;
+  remove(digest: Digest): Promise<void>;
+  /** Makes every blob that was renamed into the folder survive power loss, whoever did it. */
+  sync(): Promise<void>;
+}
+
+export function createBlobFolder(layout: string): BlobFolder {
+  const directory = join(layout, "blobs", "sha256");
+  const path = (digest: Digest) => join(directory, digestHex(digest));
+  const sync = () => onDisk(`sync of ${directory}`, () => syncDirectory(directory));
+  return {
+    directory,
+    path,
+    stat: (digest) =>
+      onDisk(`look-up of ${digest} in ${directory}`, async () => {
+        const found = await stat(path(digest)).catch(undefinedIfMissing);
+        return found?.isFile() === true ? found.size : undefined;
+      }),
+    open: (digest) => onDisk(`read of ${path(digest)}`, () => openBlob(path(digest))),
+    link: async (digest, from) => {
+      const linked = await onDisk(`link of ${digest} into ${directory}`, () =>
+        linkBlob(from.path(digest), path(digest)),
+      );
+      if (linked) await sync();
+      return linked;
+    },
+    remove: (digest) =>
+      onDisk(`removal of ${path(digest)}`, () => rm(path(digest), { force: true })),
+    sync,
+  };
+}
+
+/**
+ * Reads a range of an opened blob (all of it without one); the pieces share a buffer. Rejects with
+ * INVALID_ARGUMENT when the range is not inside the blob, STORE_IO when the file ends early.
+ */
+export async function* readPieces(
+  blob: OpenedBlob,
+  what: string,
+  range: ByteRange | undefined,
+): AsyncGenerator<Uint8Array> {
+  const { offset, length } = range ?? { offset: 0, length: blob.size };
+  if (!isCount(offset) || !isCount(length) || offset + length > blob.size)
+    throw new ModelError(
+      "INVALID_ARGUMENT",
+      `${what} has ${blob.size} bytes; there are no ${length} at ${offset}`,
+    );
+  const buffer = Buffer.allocUnsafeSlow(Math.min(length, pieceBytes));
+  for (let done = 0; done < length; ) {
+    const wanted = Math.min(buffer.byteLength, length - done);
+    const { bytesRead } = await onDisk(`read of ${what}`, () =>
+      blob.file.read(buffer, 0, wanted, offset + done),
+    );
+    if (bytesRead === 0) throw new ModelError("STORE_IO", `${what} ends at ${offset + done}`);
+    done += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function openBlob(path: string): Promise<OpenedBlob | undefined> {
+  const file = await open(path, "r").catch(undefinedIfMissing);
+  if (file === undefined) return undefined;
+  try {
+    const found = await file.stat();
+    if (found.isFile())
+      return { file, size: found.size, [Symbol.asyncDispose]: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  return undefined;
+}
+
+async function linkBlob(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    const code = systemCode(error) ?? "";
+    if (code === "EEXIST") return true;
+    if (["ENOENT", "EXDEV", "EMLINK", "EPERM", "ENOTSUP", "EACCES"].includes(code)) return false;
+    throw error;
+  }
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

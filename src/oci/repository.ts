@@ -1,0 +1,77 @@
+import type { Digest } from "../core/digest.ts";
+import type { Abortable } from "../core/progress.ts";
+import type { Descriptor } from "./descriptor.ts";
+
+/** A slice of a blob, in bytes. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface FetchedManifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Buffer;
+}
+
+/** Reads manifests by tag or digest. Bytes fetched by digest are already checked against it. */
+export interface ManifestReader {
+  /** Resolves a tag or digest without the body (HEAD); undefined when there is none. */
+  resolveManifest(reference: string, options?: Abortable): Promise<Descriptor | undefined>;
+  /** Rejects with NOT_FOUND when there is none. Its digest is computed from the bytes received. */
+  fetchManifest(reference: string, options?: Abortable): Promise<FetchedManifest>;
+  /** All tags, in the order the other side lists them; empty when the repository does not exist. */
+  listTags(options?: Abortable): Promise<string[]>;
+}
+
+export interface ManifestWriter {
+  /**
+   * Puts a manifest under a tag, or under its digest when `reference` is one. Idempotent.
+   * Rejects with BLOB_UNKNOWN when the other side misses a blob it names.
+   */
+  putManifest(
+    reference: string,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
+    options?: Abortable,
+  ): Promise<Descriptor>;
+}
+
+/** Reads blobs. */
+export interface BlobReader {
+  /** Size of a blob in bytes (HEAD), or undefined when it is not there. */
+  statBlob(digest: Digest, options?: Abortable): Promise<number | undefined>;
+  /**
+   * Streams one range of a blob (the whole blob without `range`): exactly `length` bytes, or it
+   * rejects. NOT checked against the digest: the caller verifies chunks. The pieces are valid until
+   * the next is asked for. Rejects with NOT_FOUND.
+   */
+  readBlob(
+    digest: Digest,
+    options?: Abortable & { readonly range?: ByteRange | undefined },
+  ): AsyncIterable<Uint8Array>;
+}
+
+/** The bytes of a blob to write; called again for each attempt, so it must start over. */
+export type BlobBody = () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Writes blobs. A blob is visible only once all of its bytes matched its digest. */
+export interface BlobWriter {
+  /** Idempotent. Rejects with DIGEST_MISMATCH when the body does not match. */
+  putBlob(
+    blob: { readonly digest: Digest; readonly size: number },
+    body: BlobBody,
+    options?: Abortable,
+  ): Promise<void>;
+  /** Links a blob from another repository of the same host; false when it must be uploaded. */
+  mountBlob(digest: Digest, fromRepository: string, options?: Abortable): Promise<boolean>;
+}
+
+/** One repository of a registry, or one OCI layout folder: where models come from and go to. */
+export interface Repository
+  extends ManifestReader,
+    ManifestWriter,
+    BlobReader,
+    BlobWriter,
+    AsyncDisposable {
+  /** `host/repository` or `oci:DIR`, for messages and grants. */
+  readonly name: string;
+}

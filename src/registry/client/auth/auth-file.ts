@@ -1,0 +1,112 @@
+import { readFile } from "node:fs/promises";
+import { isRecord } from "../../../core/chunk-index.ts";
+import { ModelError, systemCode } from "../../../core/errors.ts";
+import { parseJson } from "../../../core/json.ts";
+import { isDockerHub } from "../endpoint.ts";
+import type { Credential } from "./credential.ts";
+
+/** A `config.json` of Docker or an `auth.json` of podman (containers-auth.json(5)). */
+export interface AuthFile {
+  /** The credential program (`credHelpers`) that is configured for a host. */
+  program(host: string, repository?: string): string | undefined;
+  /** The credential program for all hosts (`credsStore`). */
+  readonly defaultProgram: string | undefined;
+  /** What `auths` holds for a host; a longer key (`host/namespace`) goes before a shorter one. */
+  entry(host: string, repository?: string): Credential | undefined;
+}
+
+const maxFileBytes = 4_194_304;
+
+/** Reads an auth file; undefined when there is none. Rejects with INVALID_ARGUMENT naming the file. */
+export async function readAuthFile(path: string): Promise<AuthFile | undefined> {
+  const refuse = (why: string, cause?: unknown) =>
+    new ModelError("INVALID_ARGUMENT", `credentials file ${path}: ${why}`, { cause });
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw refuse(`cannot be read (${code ?? "unknown error"})`, error);
+  }
+  const what = `credentials file ${path}`;
+  const root = parseJson(bytes, { maxBytes: maxFileBytes, what, code: "INVALID_ARGUMENT" });
+  if (!isRecord(root)) throw refuse("is not a JSON object");
+  const auths = section(root["auths"], () => refuse("auths is not an object"));
+  const programs = section(root["credHelpers"], () => refuse("credHelpers is not an object"));
+  const store = root["credsStore"];
+  return {
+    defaultProgram: typeof store === "string" && store !== "" ? store : undefined,
+    program(host, repository) {
+      const [, name] = match(programs, host, repository) ?? [];
+      return typeof name === "string" && name !== "" ? name : undefined;
+    },
+    entry(host, repository) {
+      const [key, value] = match(auths, host, repository) ?? [];
+      if (key === undefined || !isRecord(value)) return undefined;
+      return readEntry(value, `from ${path}`, () => refuse(`auth of ${key} is malformed`));
+    },
+  };
+}
+
+function section(raw: unknown, refuse: () => ModelError): Record<string, unknown> {
+  if (raw === undefined || raw === null) return {};
+  if (!isRecord(raw)) throw refuse();
+  return raw;
+}
+
+/** The entry whose key names most of `host/repository`. */
+function match(
+  entries: Record<string, unknown>,
+  host: string,
+  repository: string | undefined,
+): [string, unknown] | undefined {
+  const wanted = `${canonicalHost(host)}/${repository ?? ""}`.replace(/\/$/, "");
+  return Object.entries(entries)
+    .map(([key, value]) => ({ name: canonicalKey(key), key, value }))
+    .filter(({ name }) => wanted === name || wanted.startsWith(`${name}/`))
+    .toSorted((a, b) => b.name.length - a.name.length)
+    .map(({ key, value }): [string, unknown] => [key, value])[0];
+}
+
+/** Docker's keys may be URLs whose path means nothing; podman's have no scheme and a path that does. */
+function canonicalKey(key: string): string {
+  const bare = key.replace(/^https?:\/\//i, "");
+  const [host = "", ...path] = bare.replace(/\/+$/, "").split("/");
+  const isUrl = bare !== key || /^v[12]$/.test(path.join("/"));
+  return [canonicalHost(host), ...(isUrl ? [] : path)].join("/");
+}
+
+function canonicalHost(host: string): string {
+  return isDockerHub(host) ? "docker.io" : host.toLowerCase();
+}
+
+function readEntry(
+  entry: Record<string, unknown>,
+  origin: string,
+  refuse: () => ModelError,
+): Credential | undefined {
+  const text = (name: string) => {
+    const value = entry[name];
+    return typeof value === "string" && value !== "" ? value : undefined;
+  };
+  const identity = text("identitytoken");
+  if (identity !== undefined) return { kind: "identity-token", token: identity, origin };
+  const registry = text("registrytoken");
+  if (registry !== undefined) return { kind: "registry-token", token: registry, origin };
+  const auth = text("auth");
+  if (auth !== undefined) return readAuth(auth, origin, refuse);
+  const [username, password] = [text("username"), text("password")];
+  if (username === undefined || password === undefined) return undefined;
+  return { kind: "password", username, password, origin };
+}
+
+function readAuth(auth: string, origin: string, refuse: () => ModelError): Credential {
+  const decoded = Buffer.from(auth, "base64").toString("utf8");
+  const colon = decoded.indexOf(":");
+  if (!/^[A-Za-z0-9+/=_-]+\s*$/.test(auth) || colon < 1) throw refuse();
+  const username = decoded.slice(0, colon);
+  // Docker pads the password with NUL bytes in some versions and strips them when reading.
+  const password = decoded.slice(colon + 1).replace(/\0+$/, "");
+  return { kind: "password", username, password, origin };
+}

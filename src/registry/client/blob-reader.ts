@@ -1,0 +1,164 @@
+import type { Digest } from "../../core/digest.ts";
+import { ModelError } from "../../core/errors.ts";
+import type { Abortable } from "../../core/progress.ts";
+import type { BlobReader, ByteRange } from "../../oci/repository.ts";
+import { readBlobSize } from "./blob-size.ts";
+import { parseContentRange } from "./content-range.ts";
+import { type Answer, bodyPieces, contentLength, discard, header } from "./http/answer.ts";
+import { networkFailure, RequestFailure } from "./http/request-failure.ts";
+import { createBackoff, retrying } from "./http/retry.ts";
+import type { Call, Session } from "./session.ts";
+
+const maxRememberedTargets = 1024;
+/** What storage says of a presigned URL that has expired or is gone; GCS says 400. */
+const staleStatuses = new Set([400, 401, 403, 404, 410]);
+
+/** Reads blobs of one repository. A blob's redirect target is asked for once and used for its other ranges. */
+export function createBlobReader(session: Session): BlobReader {
+  const targets = new Map<Digest, URL>();
+
+  /** Where a range starts to arrive: straight from the known target, else by way of the registry. */
+  async function open(digest: Digest, call: Call): Promise<Answer> {
+    const target = targets.get(digest);
+    targets.delete(digest); // Comes back below when it still works.
+    if (target !== undefined) {
+      const answer = await session.callElsewhere({ ...call, url: target });
+      if (call.accept.includes(answer.status)) return remember(digest, answer);
+      await discard(answer);
+      if (!staleStatuses.has(answer.status) && answer.status < 500)
+        throw new ModelError(
+          "REGISTRY_PROTOCOL",
+          `${call.what}: ${target.host} answered ${answer.status}`,
+        );
+    }
+    return remember(digest, await session.call(call));
+  }
+
+  function remember(digest: Digest, answer: Answer): Answer {
+    if (answer.url.origin === session.origin.origin) return answer;
+    const [oldest] = targets.size >= maxRememberedTargets ? targets.keys() : [];
+    if (oldest !== undefined) targets.delete(oldest);
+    targets.set(digest, answer.url);
+    return answer;
+  }
+
+  return {
+    statBlob: (digest, options = {}) =>
+      retrying(session.retry, options.signal, () => readBlobSize(session, digest, options)),
+
+    async *readBlob(digest, options = {}) {
+      const { range, signal } = options;
+      const what = `blob ${digest} of ${session.host}/${session.repository}`;
+      checkRange(range, what);
+      if (range?.length === 0) return;
+      const backoff = createBackoff(session.retry, signal);
+      let at = range?.offset ?? 0;
+      let end = range === undefined ? undefined : at + range.length;
+      for (;;) {
+        try {
+          const answer = await open(digest, blobCall(session, digest, { at, end, what, signal }));
+          const { skip, end: stated } = checkStart(answer, { at, end, what });
+          end ??= stated;
+          for await (const piece of slice(answer, {
+            skip,
+            length: lengthOf(at, end),
+            what,
+            signal,
+          })) {
+            at += piece.byteLength;
+            backoff.progressed();
+            yield piece;
+          }
+          if (end === undefined || at === end) return;
+          throw endedEarly(what, answer, end - at);
+        } catch (error) {
+          if (at === end) return;
+          await backoff.failed(error);
+        }
+      }
+    },
+  };
+}
+
+interface Span {
+  readonly at: number;
+  /** One past the last byte, undefined while the blob's size is not known. */
+  readonly end: number | undefined;
+  readonly what: string;
+}
+
+function checkRange(range: ByteRange | undefined, what: string): void {
+  const whole = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (range !== undefined && !(whole(range.offset) && whole(range.length)))
+    throw new ModelError("INVALID_ARGUMENT", `${what}: the range is not made of whole bytes`);
+}
+
+function blobCall(session: Session, digest: Digest, span: Span & Abortable): Call {
+  const { at, end, what, signal } = span;
+  const isWhole = at === 0 && end === undefined;
+  const range = `bytes=${at}-${end === undefined ? "" : end - 1}`;
+  return {
+    method: "GET",
+    url: session.url(`blobs/${digest}`),
+    headers: { "accept-encoding": "identity", ...(isWhole ? {} : { range }) },
+    accept: [200, 206],
+    what,
+    signal,
+  };
+}
+
+/** Checks that the answer is the range asked for; a whole blob is fine too, from its start. */
+function checkStart(answer: Answer, span: Span): { skip: number; end: number | undefined } {
+  const { at, end, what } = span;
+  const refuse = (why: string) => {
+    answer.body.on("error", () => undefined).destroy();
+    return new ModelError("REGISTRY_PROTOCOL", `${what}: ${answer.url.host} ${why}`);
+  };
+  const encoding = header(answer, "content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity")
+    throw refuse(`sent it encoded (${encoding.slice(0, 20)})`);
+  if (answer.status === 200) {
+    const size = contentLength(answer);
+    if (size !== undefined && end !== undefined && size < end)
+      throw refuse(`holds ${size} bytes of it, ${end} were asked for`);
+    return { skip: at, end: size };
+  }
+  const served = parseContentRange(header(answer, "content-range"));
+  const last = end === undefined ? (served?.size ?? Number.NaN) - 1 : end - 1;
+  if (served?.first !== at || served.last !== last)
+    throw refuse(
+      `was asked for bytes ${at} to ${end === undefined ? "the end" : last} and sent others`,
+    );
+  return { skip: 0, end: served.size };
+}
+
+function lengthOf(at: number, end: number | undefined): number {
+  return end === undefined ? Number.POSITIVE_INFINITY : end - at;
+}
+
+/** The body without its first `skip` bytes, at most `length` bytes of it. */
+async function* slice(
+  answer: Answer,
+  wanted: { skip: number; length: number; what: string } & Abortable,
+): AsyncGenerator<Uint8Array> {
+  let { skip, length } = wanted;
+  const { what, signal } = wanted;
+  try {
+    for await (const piece of bodyPieces(answer)) {
+      const kept = piece.subarray(Math.min(skip, piece.byteLength)).subarray(0, length);
+      skip -= Math.min(skip, piece.byteLength);
+      // After the last byte the loop goes on to the body's end, so that the connection is kept.
+      if (length === 0 && piece.byteLength > 0) return;
+      length -= kept.byteLength;
+      if (kept.byteLength > 0) yield kept;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw networkFailure(error, what, answer.url.host);
+  }
+}
+
+function endedEarly(what: string, answer: Answer, missing: number): RequestFailure {
+  const message = `${what}: ${answer.url.host} ended its answer ${missing} bytes early`;
+  return new RequestFailure("REGISTRY_UNAVAILABLE", message, { temporary: true });
+}

@@ -1,0 +1,97 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { ModelError } from "../../core/errors.ts";
+import { type AuthFile, readAuthFile } from "./auth/auth-file.ts";
+import type { Credential, CredentialSource } from "./auth/credential.ts";
+import { askCredentialProgram } from "./auth/credential-program.ts";
+import { hubCredentialKey, isDockerHub } from "./endpoint.ts";
+
+export interface CredentialSourceOptions {
+  /** BALLAST_*, DOCKER_CONFIG, REGISTRY_AUTH_FILE, XDG_*, HOME; PATH for credential programs. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Read instead of Docker's and podman's own files. */
+  readonly dockerConfigPath?: string | undefined;
+  /** Goes before everything else. */
+  readonly explicit?:
+    | { readonly username: string; readonly password: string }
+    | { readonly token: string }
+    | undefined;
+}
+
+/**
+ * Looks credentials up in this order: `explicit`, BALLAST_USERNAME with BALLAST_PASSWORD or
+ * BALLAST_TOKEN, then for each of Docker's and podman's files `credHelpers`, `credsStore`, `auths`.
+ * Files and programs are asked each time, so that what they renew is seen. The first two count for
+ * every host. Throws INVALID_ARGUMENT when only half of a pair is set.
+ */
+export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
+  const stated = statedCredential(options);
+  return {
+    async get(host, repository) {
+      if (stated !== undefined) return stated;
+      for (const path of authFilePaths(options)) {
+        const file = await readAuthFile(path);
+        const found = file && (await lookUp(file, host, repository, options.environment));
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    },
+  };
+}
+
+function statedCredential({ explicit, environment }: CredentialSourceOptions) {
+  if (explicit !== undefined)
+    return "token" in explicit
+      ? registryToken(explicit.token, "from the command line")
+      : password(explicit.username, explicit.password, "from the command line");
+  const username = environment["BALLAST_USERNAME"] || undefined;
+  const secret = environment["BALLAST_PASSWORD"] || undefined;
+  const token = environment["BALLAST_TOKEN"] || undefined;
+  if ((username === undefined) !== (secret === undefined))
+    throw new ModelError(
+      "INVALID_ARGUMENT",
+      username === undefined
+        ? "BALLAST_PASSWORD is set without BALLAST_USERNAME"
+        : "BALLAST_USERNAME is set without BALLAST_PASSWORD",
+      { hint: "set both, or BALLAST_TOKEN" },
+    );
+  if (username !== undefined && secret !== undefined)
+    return password(username, secret, "from BALLAST_USERNAME and BALLAST_PASSWORD");
+  return token === undefined ? undefined : registryToken(token, "from BALLAST_TOKEN");
+}
+
+function password(username: string, secret: string, origin: string): Credential {
+  return { kind: "password", username, password: secret, origin };
+}
+
+function registryToken(token: string, origin: string): Credential {
+  return { kind: "registry-token", token, origin };
+}
+
+function authFilePaths({ dockerConfigPath, environment }: CredentialSourceOptions): string[] {
+  if (dockerConfigPath !== undefined) return [dockerConfigPath];
+  const home = environment["HOME"] || homedir();
+  const runtime = environment["XDG_RUNTIME_DIR"];
+  const podman = environment["REGISTRY_AUTH_FILE"];
+  return [
+    join(environment["DOCKER_CONFIG"] || join(home, ".docker"), "config.json"),
+    ...(podman ? [podman] : []),
+    ...(runtime ? [join(runtime, "containers", "auth.json")] : []),
+    join(environment["XDG_CONFIG_HOME"] || join(home, ".config"), "containers", "auth.json"),
+  ];
+}
+
+async function lookUp(
+  file: AuthFile,
+  host: string,
+  repository: string | undefined,
+  environment: CredentialSourceOptions["environment"],
+): Promise<Credential | undefined> {
+  const program = file.program(host, repository) ?? file.defaultProgram;
+  if (program !== undefined) {
+    const server = isDockerHub(host) ? hubCredentialKey : host;
+    const found = await askCredentialProgram(program, server, { environment });
+    if (found !== undefined) return found;
+  }
+  return file.entry(host, repository);
+}

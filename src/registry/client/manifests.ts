@@ -1,0 +1,165 @@
+import { isRecord } from "../../core/chunk-index.ts";
+import { type Digest, digestOf, isDigest } from "../../core/digest.ts";
+import { ModelError } from "../../core/errors.ts";
+import { parseJson } from "../../core/json.ts";
+import type { Abortable } from "../../core/progress.ts";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { maxManifestBytes } from "../../oci/manifest.ts";
+import { mediaTypes } from "../../oci/media-types.ts";
+import type { FetchedManifest, ManifestReader, ManifestWriter } from "../../oci/repository.ts";
+import { type Answer, contentLength, discard, header, readBody } from "./http/answer.ts";
+import { retrying } from "./http/retry.ts";
+import type { Call, Session } from "./session.ts";
+
+const accept = [
+  mediaTypes.imageManifest,
+  mediaTypes.imageIndex,
+  "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+].join(", ");
+
+/** Reads and writes manifests of one repository (distribution-spec 1.1, "Pulling manifests"). */
+export function createManifests(
+  session: Session,
+): Pick<ManifestReader, "resolveManifest" | "fetchManifest"> & ManifestWriter {
+  return {
+    resolveManifest: (reference, options = {}) =>
+      retrying(session.retry, options.signal, () => resolve(session, reference, options)),
+    fetchManifest: (reference, options = {}) =>
+      retrying(session.retry, options.signal, () => fetchManifest(session, reference, options)),
+    putManifest: (reference, manifest, options = {}) =>
+      retrying(session.retry, options.signal, () => put(session, reference, manifest, options)),
+  };
+}
+
+function manifestCall(
+  session: Session,
+  reference: string,
+  { signal }: Abortable,
+): Omit<Call, "method" | "accept"> {
+  return {
+    url: session.url(`manifests/${reference}`),
+    headers: { accept, "accept-encoding": "identity" },
+    what: `manifest ${reference} of ${session.host}/${session.repository}`,
+    signal,
+  };
+}
+
+async function resolve(
+  session: Session,
+  reference: string,
+  options: Abortable,
+): Promise<Descriptor | undefined> {
+  const call = manifestCall(session, reference, options);
+  const answer = await session.call({ ...call, method: "HEAD", accept: [200, 404, 405] });
+  await discard(answer);
+  if (answer.status === 404) return undefined;
+  const digest = header(answer, "docker-content-digest");
+  const size = contentLength(answer);
+  const mediaType = statedType(answer);
+  if (answer.status === 200 && isDigest(digest) && size !== undefined && mediaType !== undefined) {
+    checkDigest(digest, isDigest(reference) ? reference : undefined, call.what, answer);
+    return { mediaType, digest, size };
+  }
+  return (await fetchManifest(session, reference, options, [200, 404]))?.descriptor;
+}
+
+async function fetchManifest(
+  session: Session,
+  reference: string,
+  options: Abortable,
+): Promise<FetchedManifest>;
+async function fetchManifest(
+  session: Session,
+  reference: string,
+  options: Abortable,
+  accepted: readonly number[],
+): Promise<FetchedManifest | undefined>;
+async function fetchManifest(
+  session: Session,
+  reference: string,
+  options: Abortable,
+  accepted: readonly number[] = [200],
+): Promise<FetchedManifest | undefined> {
+  const call = manifestCall(session, reference, options);
+  const { what, signal } = call;
+  const answer = await session.call({ ...call, method: "GET", accept: accepted });
+  if (answer.status === 404) return discard(answer).then(() => undefined);
+  checkForm(answer, what);
+  const bytes = await readBody(answer, maxManifestBytes, { what, signal });
+  if (bytes === undefined)
+    throw new ModelError("INVALID_MANIFEST", `${what} is larger than ${maxManifestBytes} bytes`);
+  const digest = digestOf(bytes);
+  checkDigest(digest, isDigest(reference) ? reference : undefined, what, answer);
+  const claimed = header(answer, "docker-content-digest");
+  checkDigest(digest, isDigest(claimed) ? claimed : undefined, what, answer);
+  const mediaType = statedType(answer) ?? innerType(bytes, what) ?? mediaTypes.imageManifest;
+  return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes };
+}
+
+async function put(
+  session: Session,
+  reference: string,
+  manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
+  options: Abortable,
+): Promise<Descriptor> {
+  const { url, what, signal } = manifestCall(session, reference, options);
+  const bytes = Buffer.from(manifest.bytes);
+  const digest = digestOf(bytes);
+  if (isDigest(reference) && reference !== digest)
+    throw new ModelError("DIGEST_MISMATCH", `${what}: its bytes have the digest ${digest}`);
+  const answer = await session.call({
+    method: "PUT",
+    url,
+    headers: { "content-type": manifest.mediaType, "content-length": String(bytes.byteLength) },
+    body: () => bytes,
+    headersMs: session.commitMs,
+    accept: [201],
+    what,
+    signal,
+  });
+  await discard(answer);
+  const stored = header(answer, "docker-content-digest");
+  if (isDigest(stored)) checkDigest(stored, digest, what, answer);
+  return { mediaType: manifest.mediaType, digest, size: bytes.byteLength };
+}
+
+function checkDigest(
+  actual: Digest,
+  expected: Digest | undefined,
+  what: string,
+  answer: Answer,
+): void {
+  if (expected !== undefined && actual !== expected)
+    throw new ModelError(
+      "DIGEST_MISMATCH",
+      `${what}: expected ${expected}, got ${actual} from ${answer.url.host}`,
+    );
+}
+
+/** Refuses what is no manifest before its bytes are read: an encoded body, a web page. */
+function checkForm(answer: Answer, what: string): void {
+  const encoding = header(answer, "content-encoding") ?? "identity";
+  const isPage = /^text\/html/i.test(header(answer, "content-type") ?? "");
+  if (encoding.toLowerCase() === "identity" && !isPage) return;
+  answer.body.on("error", () => undefined).destroy();
+  const form = isPage ? "a web page" : `it encoded (${encoding.slice(0, 20)})`;
+  throw new ModelError("REGISTRY_PROTOCOL", `${what}: ${answer.url.host} sent ${form}`, {
+    hint: isPage
+      ? `is ${answer.url.host} a registry, and is there a login page in between?`
+      : undefined,
+  });
+}
+
+/** The media type of the answer, unless it is one that says nothing. */
+function statedType(answer: Answer): string | undefined {
+  const type = header(answer, "content-type")?.split(";")[0]?.trim().toLowerCase();
+  return type !== undefined && type.startsWith("application/vnd.") ? type : undefined;
+}
+
+function innerType(bytes: Buffer, what: string): string | undefined {
+  const limits = { maxBytes: maxManifestBytes, what, code: "INVALID_MANIFEST" } as const;
+  const root = parseJson(bytes, limits);
+  const type = isRecord(root) ? root["mediaType"] : undefined;
+  return typeof type === "string" ? type : undefined;
+}

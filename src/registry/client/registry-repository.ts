@@ -1,0 +1,99 @@
+import { ModelError } from "../../core/errors.ts";
+import { isRepository } from "../../core/reference.ts";
+import type { Repository } from "../../oci/repository.ts";
+import { createAuthorizer } from "./auth/authorizer.ts";
+import type { CredentialSource } from "./auth/credential.ts";
+import { createBlobReader } from "./blob-reader.ts";
+import { createBlobWriter } from "./blob-writer.ts";
+import { registryOrigin } from "./endpoint.ts";
+import type { RetryOptions } from "./http/retry.ts";
+import { openWire, type RequestCounts } from "./http/wire.ts";
+import { createManifests } from "./manifests.ts";
+import { createSession } from "./session.ts";
+import { listTags } from "./tag-list.ts";
+
+export interface RegistryRepositoryOptions {
+  /** `host[:port]`. */
+  readonly host: string;
+  readonly repository: string;
+  /** Speak HTTP without TLS. Default: for loopback hosts only. */
+  readonly plainHttp?: boolean | undefined;
+  /** PEM text of CAs to trust beside the system's. */
+  readonly ca?: string | readonly string[] | undefined;
+  /** Asked only after the registry asked. Default: anonymous. */
+  readonly credentials?: CredentialSource | undefined;
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read from here; never from the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly userAgent?: string | undefined;
+  /** Connections kept to each host. Default 16. Every unread `readBlob` holds one. */
+  readonly connections?: number | undefined;
+  readonly retry?: RetryOptions | undefined;
+  readonly timeouts?: RegistryTimeouts | undefined;
+  /** Whether tokens must allow pushing. Default false. */
+  readonly writes?: boolean | undefined;
+}
+
+/** How long the other side may be silent, in milliseconds. */
+interface RegistryTimeouts {
+  /** To set up a connection. Default 10000. */
+  readonly connectMs?: number | undefined;
+  /** Before an answer. Default 30000. */
+  readonly headersMs?: number | undefined;
+  /** Between two pieces of a body, either way. Default 30000. */
+  readonly bodyMs?: number | undefined;
+  /** Before it has stored what was put. Default 600000: some move the whole blob first. */
+  readonly commitMs?: number | undefined;
+}
+
+/** A repository of a registry; `requests` counts what it cost. */
+export interface RegistryRepository extends Repository {
+  readonly requests: RequestCounts;
+}
+
+/**
+ * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with
+ * INVALID_ARGUMENT for a host, CA or proxy that cannot be read, INVALID_REFERENCE for a repository
+ * name. Disposing it ends what is in flight.
+ */
+export async function openRegistryRepository(
+  options: RegistryRepositoryOptions,
+): Promise<RegistryRepository> {
+  const { host, repository, timeouts = {} } = options;
+  if (!isRepository(repository))
+    throw new ModelError(
+      "INVALID_REFERENCE",
+      `${JSON.stringify(repository.slice(0, 100))} is no repository name`,
+    );
+  const origin = registryOrigin(host, options.plainHttp);
+  const bodyMs = timeouts.bodyMs ?? 30_000;
+  const wire = await openWire({
+    ca: options.ca,
+    environment: options.environment ?? {},
+    userAgent: options.userAgent ?? "ballast",
+    connections: options.connections ?? 16,
+    connectMs: timeouts.connectMs ?? 10_000,
+    headersMs: timeouts.headersMs ?? 30_000,
+    bodyMs,
+  });
+  const { credentials } = options;
+  const session = createSession({
+    host,
+    repository,
+    origin,
+    writes: options.writes ?? false,
+    wire,
+    authorizer: createAuthorizer({ wire, host, origin, repository, credentials }),
+    retry: options.retry ?? {},
+    commitMs: timeouts.commitMs ?? 600_000,
+    stallMs: bodyMs,
+  });
+  return {
+    name: `${host}/${repository}`,
+    requests: wire.requests,
+    ...createManifests(session),
+    ...createBlobReader(session),
+    ...createBlobWriter(session),
+    listTags: (listOptions) => listTags(session, listOptions),
+    [Symbol.asyncDispose]: () => wire[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,68 @@
+import type { Digest } from "../core/digest.ts";
+import { threadCount } from "../core/worker-pool.ts";
+import { startWorkerThread, type WorkerThread } from "../core/worker-thread.ts";
+import { workerUrl } from "../core/worker-url.ts";
+import type { DiskAnswer, DiskQuestion, SourceSlice } from "./disk-worker.ts";
+import type { FileSlice } from "./range-reader.ts";
+import { openSliceStream, type SliceStream } from "./slice-stream.ts";
+
+export type DiskThread = WorkerThread<DiskQuestion, DiskAnswer>;
+
+interface RunningThread {
+  readonly thread: DiskThread;
+  /** Streams that are open on it. */
+  readonly streams: Set<number>;
+}
+
+/** Threads that write, hash and copy, so that no such work runs on the event loop. */
+export interface DiskThreads extends AsyncDisposable {
+  /** Opens a stream of bytes into file slices, on the thread with the least to do. */
+  openStream(slices: readonly FileSlice[]): SliceStream;
+  /** The digest of each slice as it is on disk. Rejects with STORE_IO. */
+  hash(slices: readonly SourceSlice[]): Promise<readonly Digest[]>;
+  /** Copies a slice; resolves to the digest of what was written. NO_SPACE, STORE_IO. */
+  copy(from: SourceSlice, to: FileSlice): Promise<Digest>;
+}
+
+/** More threads than this do not help one network card, and each takes memory. */
+const mostThreads = 8;
+
+/** Disk threads, by default one for each core up to 8; each starts when there is work for it. */
+export function startDiskThreads(threads?: number): DiskThreads {
+  const url = workerUrl("disk-worker", import.meta.url);
+  const limit = threads === undefined ? Math.min(mostThreads, threadCount()) : threadCount(threads);
+  const running: RunningThread[] = [];
+  const load = ({ thread, streams }: RunningThread) => thread.pending + streams.size;
+
+  function leastBusy(): RunningThread {
+    const idlest = running.toSorted((a, b) => load(a) - load(b))[0];
+    if (idlest !== undefined && (load(idlest) === 0 || running.length === limit)) return idlest;
+    const started = {
+      thread: startWorkerThread<DiskQuestion, DiskAnswer>(url),
+      streams: new Set<number>(),
+    };
+    running.push(started);
+    return started;
+  }
+
+  const memories: SharedArrayBuffer[] = [];
+  let opened = 0;
+  return {
+    openStream: (slices) => {
+      const { thread, streams } = leastBusy();
+      const stream = ++opened;
+      streams.add(stream);
+      const onClosed = () => void streams.delete(stream);
+      return openSliceStream({ thread, stream, slices, memories, onClosed });
+    },
+    hash: (slices) => leastBusy().thread.ask({ type: "hash", slices }),
+    copy: async (from, to) => {
+      const [digest] = await leastBusy().thread.ask({ type: "copy", from, to });
+      if (digest === undefined) throw new Error("a copy ended without a digest");
+      return digest;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(running.map(({ thread }) => thread[Symbol.asyncDispose]()));
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import type { Digest } from "../core/digest.ts";
+import type { DiskThread } from "./disk-threads.ts";
+import type { FileSlice } from "./range-reader.ts";
+
+/** Bytes handed to a disk thread at once (1 MiB). */
+const blockBytes = 1_048_576;
+/** Blocks a stream may have under way: one being filled, one being written. */
+const blocksPerStream = 2;
+
+/** One stream of bytes going into file slices on a disk thread. */
+export interface SliceStream {
+  /** Takes a copy of `bytes`; waits while the disk is behind. Rejects with NO_SPACE or STORE_IO. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The digest of each slice. Rejects like `write`, for all that went before. */
+  end(): Promise<readonly Digest[]>;
+  /** Resolves when the thread has let go of the files. Never rejects. */
+  abort(): Promise<void>;
+}
+
+export interface SliceStreamOptions {
+  readonly thread: DiskThread;
+  /** A number no other stream of the thread has. */
+  readonly stream: number;
+  readonly slices: readonly FileSlice[];
+  /** Blocks that nobody uses, shared by all streams. */
+  readonly memories: SharedArrayBuffer[];
+  /** Called when the stream has ended, either way. */
+  readonly onClosed: () => void;
+}
+
+/** Opens a stream; its files are opened when the first byte of each arrives. */
+export function openSliceStream(options: SliceStreamOptions): SliceStream {
+  const { thread, stream, slices, memories, onClosed } = options;
+  const underWay: Promise<void>[] = [];
+  let memory: SharedArrayBuffer | undefined;
+  let filled = 0;
+  const opened = thread.ask({ type: "open", stream, slices });
+  opened.catch(() => undefined);
+
+  async function flush(): Promise<void> {
+    if (memory === undefined || filled === 0) return;
+    const full = memory;
+    const written = thread.ask({ type: "block", stream, memory: full, length: filled });
+    [memory, filled] = [undefined, 0];
+    const released = written.then(() => void memories.push(full));
+    released.catch(() => undefined);
+    underWay.push(released);
+    if (underWay.length >= blocksPerStream) await underWay.shift();
+  }
+
+  return {
+    write: async (bytes) => {
+      for (let taken = 0; taken < bytes.byteLength; ) {
+        memory ??= memories.pop() ?? new SharedArrayBuffer(blockBytes);
+        const part = bytes.subarray(taken, taken + blockBytes - filled);
+        new Uint8Array(memory, filled, part.byteLength).set(part);
+        filled += part.byteLength;
+        taken += part.byteLength;
+        if (filled === blockBytes) await flush();
+      }
+    },
+    end: async () => {
+      await flush();
+      await Promise.all([opened, ...underWay]);
+      onClosed();
+      return thread.ask({ type: "end", stream });
+    },
+    abort: async () => {
+      if (memory !== undefined) memories.push(memory);
+      memory = undefined;
+      onClosed();
+      await thread.ask({ type: "abort", stream }).catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** What one part of the tree may import, by name of the part. */
+export interface Part {
+  /** Parts below it that it may use. */
+  readonly uses: readonly string[];
+}
+
+const domain = ["core", "oci"];
+const contents = [...domain, "registry", "s3", "source", "store"];
+const trusted = [...contents, "trust"];
+const verbs = [...trusted, "pack", "transfer", "mount"];
+const models = [...verbs, "model"];
+
+/**
+ * The parts of `src` (and `csi`) from the bottom up. Imports go down only; parts of one height do
+ * not know each other. A folder that is not here may not exist.
+ */
+export const parts: Readonly<Record<string, Part>> = {
+  core: { uses: [] },
+  oci: { uses: ["core"] },
+  registry: { uses: domain },
+  s3: { uses: domain },
+  source: { uses: domain },
+  store: { uses: domain },
+  trust: { uses: contents },
+  pack: { uses: trusted },
+  transfer: { uses: trusted },
+  mount: { uses: trusted },
+  model: { uses: verbs },
+  agent: { uses: models },
+  kubernetes: { uses: [...models, "agent"] },
+  csi: { uses: [...models, "agent"] },
+  cli: { uses: [...domain, "store", "registry", "model", "agent"] },
+  index: { uses: [...domain, "model"] },
+  demo: { uses: ["index", "registry", "cli"] },
+};
+
+/** Files of a part that others may import, where it is not all of them. */
+export const doors: readonly {
+  readonly of: string;
+  readonly from: readonly string[];
+  readonly only: RegExp;
+  readonly because: string;
+}[] = [
+  {
+    of: "registry",
+    from: ["cli", "demo"],
+    only: /^src\/registry\/server\//,
+    because: "they serve a registry; they reach one through model",
+  },
+  {
+    of: "agent",
+    from: ["kubernetes", "csi", "cli"],
+    only: /^src\/agent\/(?:api|client)(?:\/|\.ts$)/,
+    because: "they run beside the agent and talk to it over its socket",
+  },
+];
+
+/** Folders of one part that do not import each other. */
+export const strangers: readonly (readonly [string, string])[] = [
+  ["src/registry/client/", "src/registry/server/"],
+];
+
+/** Which npm package may be loaded from where, and why only there. */
+export const packages: Readonly<
+  Record<string, { readonly from: readonly string[]; readonly because: string }>
+> = {
+  "@aws-sdk/client-s3": { from: ["src/s3/"], because: "70 ms and 32 MB to load" },
+  "@kubernetes/client-node": { from: ["src/kubernetes/"], because: "340 ms and 88 MB to load" },
+  commander: { from: ["src/cli/"], because: "only the command line has flags" },
+  "p-limit": {
+    from: ["src/pack/", "src/transfer/", "src/model/"],
+    because: "copies are bounded where they are started",
+  },
+  picomatch: { from: ["src/core/"], because: "globs mean the same everywhere" },
+  "tar-stream": { from: ["src/pack/", "src/transfer/"], because: "only image layers are tar" },
+  undici: {
+    from: ["src/registry/client/"],
+    because: "HTTP, its retries and its secrets stay there",
+  },
+  valibot: {
+    from: [
+      "src/oci/",
+      "src/registry/",
+      "src/source/",
+      "src/store/",
+      "src/model/",
+      "src/agent/",
+      "src/kubernetes/",
+      "csi/",
+    ],
+    because: "documents are checked where they come in",
+  },
+  yaml: { from: ["src/pack/"], because: "only a model card's front matter is YAML" },
+};
+
+/** Who may read the environment and arguments, and write to the terminal. */
+export const edges: readonly string[] = ["src/cli/", "src/demo/"];

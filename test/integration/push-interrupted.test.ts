@@ -1,0 +1,111 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { inspect } from "../../src/model/inspect.ts";
+import { pull } from "../../src/model/pull.ts";
+import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
+import { startLibraryProcess } from "../support/library-process.ts";
+import { makeSafetensors } from "../support/models.ts";
+import {
+  countProgress,
+  openWorkplace,
+  readTree,
+  seededBytes,
+  type Workplace,
+  writeSmallModel,
+} from "../support/workplace.ts";
+
+let place: Workplace;
+
+beforeEach(async () => {
+  place = await openWorkplace();
+});
+afterEach(async () => place[Symbol.asyncDispose]());
+
+const mebi = 1_048_576;
+
+/** A folder with three files. */
+const writeModel = (name?: string, seed?: string) => writeSmallModel(place, name, seed);
+
+function send(
+  source: string,
+  name: string,
+  options: Partial<PushOptions> = {},
+): Promise<PushResult> {
+  return push({ source, reference: place.ref(name), ...options });
+}
+
+describe("a push that is interrupted", () => {
+  test("by kill -9 is continued: only what is missing is sent, nothing was visible", async () => {
+    const tensors = ["a", "b", "c", "d"].map((name) => {
+      const bytes = seededBytes(name, 32 * mebi);
+      return { name, dtype: "U8", shape: [bytes.byteLength], bytes };
+    });
+    const source = await place.write("big", { "a.safetensors": makeSafetensors(tensors) });
+    const reference = place.ref("a:v1");
+    const options = JSON.stringify({ source, reference });
+    const child = startLibraryProcess(`await ballast.push(${options});`);
+    const killed = once(child, "exit");
+    place.onRequest = (line) => {
+      if (/^PUT .*\/uploads\/.* 201$/.test(line)) child.kill("SIGKILL");
+    };
+    await killed;
+    place.onRequest = undefined;
+    await expect(inspect({ reference })).rejects.toMatchObject({ code: "NOT_FOUND" });
+    const result = await send(source, "a:v1");
+    expect(result.bytes.moved).toBeLessThanOrEqual(3 * 32 * mebi + 1000);
+    expect(result.bytes.moved).toBeGreaterThan(0);
+    const { path } = await pull({ reference, output: place.inside("out") });
+    expect(await readTree(path)).toEqual(await readTree(source));
+  });
+
+  test("by a registry that loses a layer between upload and manifest is healed", async () => {
+    const source = await writeModel();
+    let removals = 0;
+    place.onRequest = (line) => {
+      if (!line.startsWith(configHead) || removals > 0) return;
+      removals += 1;
+      removeLayers("a");
+    };
+    const counted = countProgress();
+    const result = await send(source, "a:v1", { onProgress: counted.onProgress });
+    expect(removals).toBe(1);
+    expect(counted.messages.some((message) => message.includes("sending again"))).toBe(true);
+    expect(place.requests.filter((line) => line.startsWith("PUT /v2/a/manifests/"))).toHaveLength(
+      2,
+    );
+    const { path } = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
+    expect(result.digest).toBe((await inspect({ reference: place.ref("a:v1") })).digest);
+    expect(await readTree(path)).toEqual(await readTree(source));
+  });
+
+  test("by a registry that loses layers of the base is healed too", async () => {
+    const first = await send(await writeModel("m1", "a"), "a:v1");
+    const source = await writeModel("m2", "b");
+    await writeFile(join(source, "sub/other.bin"), seededBytes("aother", 2 * mebi));
+    removeLayers("a");
+    const result = await send(source, "a:v1");
+    expect(result.previousDigest).toBe(first.digest);
+    const { path } = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
+    expect(await readTree(path)).toEqual(await readTree(source));
+  });
+
+  test("by a registry that never keeps its blobs ends with BLOB_UNKNOWN", async () => {
+    place.onRequest = (line) => {
+      if (line.startsWith(configHead)) removeLayers("a");
+    };
+    const pushing = send(await writeModel(), "a:v1");
+    await expect(pushing).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+  });
+});
+
+/** The config is asked for when every layer is there. */
+const configHead = "HEAD /v2/a/blobs/sha256:44136fa";
+
+/** Deletes every blob of 1 MiB and more, as a registry's collector would. */
+function removeLayers(repository: string): void {
+  const folder = join(place.registryRoot, repository, "blobs", "sha256");
+  spawnSync("find", [folder, "-size", "+1000k", "-delete"]);
+}

