@@ -8,8 +8,8 @@ import { collect, exclusiveBytes, removeModelRecord } from "../store/garbage.ts"
 import { listRecords, type StoredRecord, writeRecord } from "../store/model-record.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { storePaths } from "../store/store-paths.ts";
-import { listSelections } from "../store/tree.ts";
 import { describeFailure } from "./failure.ts";
+import { grantedTrees } from "./granted-trees.ts";
 import { scrub } from "./scrub.ts";
 
 export interface StoreOptions extends RunOptions {
@@ -48,7 +48,6 @@ export async function listModels(options: Pick<StoreOptions, "store">): Promise<
   const exclusive = await exclusiveBytes(paths, records);
   return Promise.all(
     newestFirst.map(async (record) => {
-      const selections = await listSelections(paths, record.treeId);
       return {
         name: nameOf(record),
         digest: record.manifest,
@@ -56,7 +55,7 @@ export async function listModels(options: Pick<StoreOptions, "store">): Promise<
         bytes: record.bytes,
         exclusiveBytes: exclusive.get(record) ?? 0,
         files: record.files,
-        trees: selections.map((selection) => paths.tree(record.treeId, selection)),
+        trees: await grantedTrees(paths, record),
         pinned: record.pinned,
         lastUsed: record.lastUsed.toISOString(),
       };

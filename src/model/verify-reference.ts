@@ -87,15 +87,14 @@ async function checkRange(
 }
 
 /**
- * A layer that is gone, or shorter than the manifest says (INVALID_ARGUMENT from a folder), is a
+ * A layer that is gone, or shorter than the manifest says (REGISTRY_PROTOCOL), is a
  * finding; everything else a failure.
  */
 async function readOrProblem<T>(read: () => Promise<T>): Promise<T | string> {
   try {
     return await read();
   } catch (error) {
-    if (isModelError(error, "NOT_FOUND", "REGISTRY_PROTOCOL", "INVALID_ARGUMENT"))
-      return error.message;
+    if (isModelError(error, "NOT_FOUND", "REGISTRY_PROTOCOL")) return error.message;
     throw error;
   }
 }

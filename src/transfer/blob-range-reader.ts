@@ -13,8 +13,8 @@ export function createBlobRangeReader(
 ): RangeReader {
   return {
     name: repository.name,
-    readInto: async (range, slices, { signal, onBytes } = {}) => {
-      const stream = disk.openStream(slices);
+    readInto: async (range, slices, { signal, onBytes, onSlices } = {}) => {
+      const stream = disk.openStream(slices, onSlices);
       try {
         const { offset, length } = range;
         const body = repository.readBlob(range.layer, { range: { offset, length }, signal });

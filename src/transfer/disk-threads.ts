@@ -17,7 +17,10 @@ interface RunningThread {
 /** Threads that write, hash and copy, so that no such work runs on the event loop. */
 export interface DiskThreads extends AsyncDisposable {
   /** Opens a stream of bytes into file slices, on the thread with the least to do. */
-  openStream(slices: readonly FileSlice[]): SliceStream;
+  openStream(
+    slices: readonly FileSlice[],
+    onSlices?: (first: number, digests: readonly Digest[]) => void,
+  ): SliceStream;
   /** The digest of each slice as it is on disk. Rejects with STORE_IO. */
   hash(slices: readonly SourceSlice[]): Promise<readonly Digest[]>;
   /** Copies a slice; resolves to the digest of what was written. NO_SPACE, STORE_IO. */
@@ -48,12 +51,12 @@ export function startDiskThreads(threads?: number): DiskThreads {
   const memories: SharedArrayBuffer[] = [];
   let opened = 0;
   return {
-    openStream: (slices) => {
+    openStream: (slices, onSlices) => {
       const { thread, streams } = leastBusy();
       const stream = ++opened;
       streams.add(stream);
       const onClosed = () => void streams.delete(stream);
-      return openSliceStream({ thread, stream, slices, memories, onClosed });
+      return openSliceStream({ thread, stream, slices, memories, onSlices, onClosed });
     },
     hash: (slices) => leastBusy().thread.ask({ type: "hash", slices }),
     copy: async (from, to) => {

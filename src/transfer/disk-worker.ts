@@ -52,8 +52,10 @@ function answer(question: DiskQuestion): DiskAnswer {
       streams.set(question.stream, createSliceWriter(question.slices));
       return [];
     case "block":
-      streams.get(question.stream)?.write(new Uint8Array(question.memory, 0, question.length));
-      return [];
+      return (
+        streams.get(question.stream)?.write(new Uint8Array(question.memory, 0, question.length)) ??
+        []
+      );
     case "end": {
       const writer = streams.get(question.stream);
       streams.delete(question.stream);

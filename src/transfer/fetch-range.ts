@@ -6,6 +6,12 @@ import type { ChunkTarget } from "./intake.ts";
 
 type Wanted = WantedChunk<ChunkTarget>;
 
+/** A chunk of which other bytes came. */
+interface Wrong {
+  readonly wanted: Wanted;
+  readonly actual: Digest | undefined;
+}
+
 /** How often a chunk is asked for when what came does not match its digest. */
 const attempts = 3;
 
@@ -16,7 +22,7 @@ const attempts = 3;
 export async function fetchRange(run: IngestRun, range: FetchRange<ChunkTarget>): Promise<void> {
   let ranges = [range];
   for (let attempt = 1; ranges.length > 0; attempt += 1) {
-    const wrong: { wanted: Wanted; actual: Digest | undefined }[] = [];
+    const wrong: Wrong[] = [];
     for (const each of ranges) wrong.push(...(await readOnce(run, each)));
     const [first] = wrong;
     if (first === undefined) return;
@@ -28,37 +34,49 @@ export async function fetchRange(run: IngestRun, range: FetchRange<ChunkTarget>)
   }
 }
 
-/** Reads a range once; returns the chunks that came wrong. */
-async function readOnce(
-  run: IngestRun,
-  range: FetchRange<ChunkTarget>,
-): Promise<{ wanted: Wanted; actual: Digest | undefined }[]> {
+/** Reads a range once; returns the chunks that came wrong. What came right stays, also in a failure. */
+async function readOnce(run: IngestRun, range: FetchRange<ChunkTarget>): Promise<Wrong[]> {
   const { reader, index, signal } = run.options;
   signal?.throwIfAborted();
   const layer = index.layers[range.layer];
   if (layer === undefined) throw new Error(`no layer ${range.layer}`);
   const counter = createCounter(run, range.wanted);
-  let digests: readonly Digest[];
+  const left = new Set(range.wanted);
+  const wrong: Wrong[] = [];
+  const accepting: Promise<void>[] = [];
+  const onSlices = (first: number, digests: readonly Digest[]) => {
+    const came = range.wanted.slice(first, first + digests.length);
+    const right = came.filter(({ chunk }, at) => digests[at] === chunk.digest);
+    for (const wanted of right) left.delete(wanted);
+    for (const [at, wanted] of came.entries())
+      if (left.has(wanted)) wrong.push({ wanted, actual: digests[at] });
+    accepting.push(unhandledUntilAwaited(acceptChunks(run, right)));
+  };
   try {
     const slices = range.wanted.map((wanted) => run.intake.sliceOf(wanted));
     const { offset, length } = range;
-    const options = { signal, onBytes: counter.add };
-    digests = await reader.readInto({ layer: layer.digest, offset, length }, slices, options);
-  } catch (error) {
-    counter.takeBack(range.wanted);
-    throw error;
+    const options = { signal, onBytes: counter.add, onSlices };
+    await reader.readInto({ layer: layer.digest, offset, length }, slices, options);
+  } finally {
+    counter.takeBack(left);
+    await Promise.allSettled(accepting);
   }
-  const results = range.wanted.map((wanted, at) => ({ wanted, actual: digests[at] }));
-  const isRight = ({ wanted, actual }: (typeof results)[number]) => actual === wanted.chunk.digest;
-  const wrong = results.filter((result) => !isRight(result));
-  const right = results.filter(isRight).map(({ wanted }) => wanted);
-  counter.takeBack(wrong.map(({ wanted }) => wanted));
-  for (const { chunk, target } of right) {
+  await Promise.all(accepting);
+  return wrong;
+}
+
+async function acceptChunks(run: IngestRun, chunks: readonly Wanted[]): Promise<void> {
+  for (const { chunk, target } of chunks) {
     run.reservation.spend(chunk.size);
     run.tally.addReused(target.wanted, chunk.size, target.wanted.paths.slice(1));
   }
-  await run.intake.accept(right);
-  return wrong;
+  await run.intake.accept(chunks);
+}
+
+/** For a promise that is awaited only later: until then its failure is nobody's. */
+function unhandledUntilAwaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** Tells which file each arriving byte belongs to. */
@@ -78,7 +96,7 @@ function createCounter(run: IngestRun, wanted: readonly Wanted[]) {
         if (before + part === current.chunk.size) at += 1;
       }
     },
-    takeBack: (chunks: readonly Wanted[]) => {
+    takeBack: (chunks: Iterable<Wanted>) => {
       for (const chunk of chunks) {
         const bytes = counted.get(chunk) ?? 0;
         if (bytes > 0) run.tally.addMoved(chunk.target.wanted, -bytes);

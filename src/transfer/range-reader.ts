@@ -21,11 +21,14 @@ export interface FileSlice {
 interface ReadIntoOptions extends Abortable {
   /** Called with counts of bytes as they arrive. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
+  /** Called as slices are written: the number of the first and the digest of each, in order. */
+  readonly onSlices?: ((first: number, digests: readonly Digest[]) => void) | undefined;
 }
 
 /**
  * Reads one range of a layer straight into files: the slices lie end to end in the range and fill
  * it. Resolves to the sha256 of what was written to each; comparing them is the caller's part.
+ * After `onSlices` a slice stays as it is, also when the rest of the range fails.
  * Rejects with the source's error, or NO_SPACE and STORE_IO of the target's.
  */
 export interface RangeReader {

@@ -22,6 +22,8 @@ export interface SliceStreamOptions {
   /** A number no other stream of the thread has. */
   readonly stream: number;
   readonly slices: readonly FileSlice[];
+  /** Called as slices are written: the number of the first and the digest of each, in order. */
+  readonly onSlices?: ((first: number, digests: readonly Digest[]) => void) | undefined;
   /** Blocks that nobody uses, shared by all streams. */
   readonly memories: SharedArrayBuffer[];
   /** Called when the stream has ended, either way. */
@@ -30,19 +32,24 @@ export interface SliceStreamOptions {
 
 /** Opens a stream; its files are opened when the first byte of each arrives. */
 export function openSliceStream(options: SliceStreamOptions): SliceStream {
-  const { thread, stream, slices, memories, onClosed } = options;
+  const { thread, stream, slices, memories, onSlices, onClosed } = options;
   const underWay: Promise<void>[] = [];
   let memory: SharedArrayBuffer | undefined;
   let filled = 0;
+  let written = 0;
   const opened = thread.ask({ type: "open", stream, slices });
   opened.catch(() => undefined);
 
   async function flush(): Promise<void> {
     if (memory === undefined || filled === 0) return;
     const full = memory;
-    const written = thread.ask({ type: "block", stream, memory: full, length: filled });
+    const asked = thread.ask({ type: "block", stream, memory: full, length: filled });
     [memory, filled] = [undefined, 0];
-    const released = written.then(() => void memories.push(full));
+    const released = asked.then((digests) => {
+      memories.push(full);
+      if (digests.length > 0) onSlices?.(written, digests);
+      written += digests.length;
+    });
     released.catch(() => undefined);
     underWay.push(released);
     if (underWay.length >= blocksPerStream) await underWay.shift();

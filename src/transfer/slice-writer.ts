@@ -8,7 +8,8 @@ import type { FileSlice } from "./range-reader.ts";
  * memory. Synchronous: for worker threads. `end` and `abort` close what is open.
  */
 export interface SliceWriter {
-  write(bytes: Uint8Array): void;
+  /** The digests of the slices that these bytes completed. */
+  write(bytes: Uint8Array): Digest[];
   /** The digest of each slice, in order. Throws unless every slice is full. */
   end(): Digest[];
   abort(): void;
@@ -33,6 +34,7 @@ export function createSliceWriter(slices: readonly FileSlice[]): SliceWriter {
   return {
     write: (bytes) => {
       let taken = 0;
+      const before = digests.length;
       while (taken < bytes.byteLength) {
         const slice = slices[digests.length];
         if (slice === undefined) throw new Error("more bytes than the slices hold");
@@ -46,6 +48,7 @@ export function createSliceWriter(slices: readonly FileSlice[]): SliceWriter {
         digests.push(current.hash.digest());
         close();
       }
+      return digests.slice(before);
     },
     end: () => {
       close();

@@ -5,6 +5,7 @@ import { digestOf } from "../../src/core/digest.ts";
 import { inspect } from "../../src/model/inspect.ts";
 import { pull } from "../../src/model/pull.ts";
 import { push } from "../../src/model/push.ts";
+import { listModels } from "../../src/model/stored-models.ts";
 import { putRawModel, type RawIndex, type RawModel, rawModel } from "../support/hostile-model.ts";
 import { openWorkplace, readTree, type Workplace } from "../support/workplace.ts";
 
@@ -281,6 +282,26 @@ describe("an index that claims what is not its own gains nothing", () => {
     const trees = Object.keys(await readTree(join(store(), "trees")));
     expect(trees.filter((path) => path.endsWith("a.txt"))).toEqual([]);
     await expectGoodPullWorks();
+  });
+
+  test("another repository's whole tree is not listed as its own", async () => {
+    const other = await place.write("secret", { "secret.bin": secret });
+    await push({ source: other, reference: place.ref("team/secret:v1") });
+    const theirs = await pull({ reference: place.ref("team/secret:v1"), store: store() });
+    const model = rawModel("x".repeat(secret.length));
+    model.index.files = [
+      {
+        path: "secret.bin",
+        size: secret.length,
+        chunks: [[digestOf(secret), secret.length, 0, 0]],
+      },
+    ];
+    await putRawModel(directory, "v1", model);
+    await expect(pull({ reference, store: store() })).rejects.toThrow("served wrong bytes");
+    const listed = await listModels({ store: store() });
+    const trees = Object.fromEntries(listed.map(({ name, trees: own }) => [name, own]));
+    expect(trees[theirs.name]).toEqual([theirs.path]);
+    expect(Object.values(trees).filter((own) => own.length === 0)).toHaveLength(1);
   });
 
   test("another repository's file is not linked for a claim of its digest", async () => {

@@ -62,7 +62,7 @@ export function createBlobFolder(layout: string): BlobFolder {
 
 /**
  * Reads a range of an opened blob (all of it without one); the pieces share a buffer. Rejects with
- * INVALID_ARGUMENT when the range is not inside the blob, STORE_IO when the file ends early.
+ * REGISTRY_PROTOCOL when the range is not inside the blob, STORE_IO when the file ends meanwhile.
  */
 export async function* readPieces(
   blob: OpenedBlob,
@@ -70,10 +70,13 @@ export async function* readPieces(
   range: ByteRange | undefined,
 ): AsyncGenerator<Uint8Array> {
   const { offset, length } = range ?? { offset: 0, length: blob.size };
-  if (!isCount(offset) || !isCount(length) || offset + length > blob.size)
+  if (!isCount(offset) || !isCount(length))
+    throw new ModelError("INVALID_ARGUMENT", `${what}: the range is not made of whole bytes`);
+  if (offset + length > blob.size)
     throw new ModelError(
-      "INVALID_ARGUMENT",
+      "REGISTRY_PROTOCOL",
       `${what} has ${blob.size} bytes; there are no ${length} at ${offset}`,
+      { hint: "the blob is cut short: push the model again" },
     );
   const buffer = Buffer.allocUnsafeSlow(Math.min(length, pieceBytes));
   for (let done = 0; done < length; ) {

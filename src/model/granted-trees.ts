@@ -1,0 +1,31 @@
+import type { Dirent } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { fileId } from "../core/chunk-index.ts";
+import { readIndex } from "../store/chunk-locations.ts";
+import { grantedFiles, type StoredRecord } from "../store/model-record.ts";
+import type { StorePaths } from "../store/store-paths.ts";
+import { listSelections } from "../store/tree.ts";
+
+/**
+ * The trees of a model of which every file was granted to its origin. Trees are shared by all
+ * origins, and a record alone proves nothing: an index may claim another's files.
+ */
+export async function grantedTrees(paths: StorePaths, record: StoredRecord): Promise<string[]> {
+  const selections = await listSelections(paths, record.treeId);
+  if (selections.length === 0) return [];
+  const granted = await grantedFiles(paths, record);
+  const index = await readIndex(paths, record);
+  const allowed = new Set(
+    index?.files.filter((file) => granted.has(fileId(file))).map((file) => file.path),
+  );
+  const trees: string[] = [];
+  for (const selection of selections) {
+    const tree = paths.tree(record.treeId, selection);
+    const entries = await readdir(tree, { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    const pathOf = (entry: Dirent) => relative(tree, join(entry.parentPath, entry.name));
+    if (files.every((entry) => allowed.has(pathOf(entry)))) trees.push(tree);
+  }
+  return trees;
+}
