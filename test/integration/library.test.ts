@@ -21,7 +21,6 @@ import {
   readTree,
   seededBytes,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -30,7 +29,7 @@ let reference: string;
 
 beforeEach(async () => {
   place = await openWorkplace();
-  source = await writeSmallModel(place);
+  source = await place.writeModel();
   reference = place.ref("team/model:v1");
 });
 afterEach(async () => place[Symbol.asyncDispose]());

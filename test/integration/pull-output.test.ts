@@ -26,7 +26,6 @@ import {
   seededBytes,
   snapshot,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -35,7 +34,7 @@ let reference: string;
 
 beforeEach(async () => {
   place = await openWorkplace();
-  source = await writeSmallModel(place);
+  source = await place.writeModel();
   reference = place.ref("team/model:v1");
   await push({ source, reference });
   place.requests.length = 0;

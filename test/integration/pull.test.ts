@@ -11,7 +11,6 @@ import {
   openWorkplace,
   readTree,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -20,7 +19,7 @@ let reference: string;
 
 beforeEach(async () => {
   place = await openWorkplace();
-  source = await writeSmallModel(place);
+  source = await place.writeModel();
   reference = place.ref("team/model:v1");
   await push({ source, reference });
   place.requests.length = 0;
@@ -96,7 +95,7 @@ describe("a pull into the store", () => {
 
   test("resolves a tag once: one that moves meanwhile does not mix two models", async () => {
     const before = await readTree(source);
-    const other = await writeSmallModel(place, "other", "b");
+    const other = await place.writeModel("other", "b");
     let moving: Promise<unknown> | undefined;
     place.onRequest = (line) => {
       if (/^HEAD .*\/manifests\/v1 200$/.test(line)) moving ??= push({ source: other, reference });

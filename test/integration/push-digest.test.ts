@@ -1,9 +1,9 @@
 import { chmod, mkdir, rename, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
+import { push } from "../../src/model/push.ts";
 import { runLibraryProcess } from "../support/library-process.ts";
-import { openWorkplace, type Workplace, writeSmallModel } from "../support/workplace.ts";
+import { openWorkplace, type Workplace } from "../support/workplace.ts";
 
 let place: Workplace;
 
@@ -12,35 +12,24 @@ beforeEach(async () => {
 });
 afterEach(async () => place[Symbol.asyncDispose]());
 
-/** A folder with three files. */
-const writeModel = (name?: string, seed?: string) => writeSmallModel(place, name, seed);
-
-function send(
-  source: string,
-  name: string,
-  options: Partial<PushOptions> = {},
-): Promise<PushResult> {
-  return push({ source, reference: place.ref(name), ...options });
-}
-
 const uploads = () => place.requests.filter((line) => /^(PUT|POST|PATCH) .*\/uploads\//.test(line));
 
 describe("the digest of a push", () => {
   test("does not depend on where the files lie, when they were written, their modes or the target", async () => {
-    const first = await send(await writeModel(), "a:v1");
+    const first = await place.push(await place.writeModel(), "a:v1");
     const moved = place.inside("elsewhere", "deep");
     await mkdir(place.inside("elsewhere"));
     await rename(place.inside("model"), moved);
     await utimes(join(moved, "config.json"), 1, 1);
     await chmod(join(moved, "config.json"), 0o400);
-    expect((await send(moved, "b/c:other")).digest).toBe(first.digest);
+    expect((await place.push(moved, "b/c:other")).digest).toBe(first.digest);
     const layout = await push({ source: moved, reference: `oci:${place.inside("layout")}:v9` });
     expect(layout.digest).toBe(first.digest);
   });
 
   test("does not depend on umask, locale, time zone or the folder it is started in", async () => {
-    const source = await writeModel();
-    const here = await send(source, "a:v1");
+    const source = await place.writeModel();
+    const here = await place.push(source, "a:v1");
     const run = (name: string, env: Record<string, string>, umask: string) => {
       const options = JSON.stringify({ source, reference: place.ref(name) });
       const prefix = ["sh", "-c", `umask ${umask}; cd /; exec "$@"`, "sh"];
@@ -59,12 +48,14 @@ describe("the digest of a push", () => {
       "b",
       Object.fromEntries(names.toReversed().map((name) => [name, name])),
     );
-    expect((await send(forwards, "a:v1")).digest).toBe((await send(backwards, "b:v1")).digest);
+    expect((await place.push(forwards, "a:v1")).digest).toBe(
+      (await place.push(backwards, "b:v1")).digest,
+    );
   });
 
   test("is that of the plain folder for a Hugging Face cache of links", async () => {
-    const source = await writeModel();
-    const plain = await send(source, "plain:v1");
+    const source = await place.writeModel();
+    const plain = await place.push(source, "plain:v1");
     const commit = "0123456789abcdef0123456789abcdef01234567";
     const cache = place.inside("hub", "models--org--name");
     const snapshotFolder = join(cache, "snapshots", commit);
@@ -77,18 +68,18 @@ describe("the digest of a push", () => {
       const up = path.includes("/") ? "../../../blobs" : "../../blobs";
       await symlink(`${up}/${number}`, join(snapshotFolder, path));
     }
-    const { digest, annotations } = await send(cache, "cached:v1");
+    const { digest, annotations } = await place.push(cache, "cached:v1");
     expect(digest).toBe(plain.digest);
     expect(annotations).toEqual(plain.annotations);
-    expect((await send(snapshotFolder, "snapshot:v1")).digest).toBe(plain.digest);
+    expect((await place.push(snapshotFolder, "snapshot:v1")).digest).toBe(plain.digest);
   });
 
   test("is the same again for the same model, and nothing moves", async () => {
-    const source = await writeModel();
-    const first = await send(source, "a:v1");
+    const source = await place.writeModel();
+    const first = await place.push(source, "a:v1");
     expect(first.bytes.moved).toBe(first.bytes.total);
     place.requests.length = 0;
-    const second = await send(source, "a:v1");
+    const second = await place.push(source, "a:v1");
     expect(second).toMatchObject({
       digest: first.digest,
       previousDigest: undefined,
@@ -96,7 +87,7 @@ describe("the digest of a push", () => {
       layers: { total: first.layers.total, moved: 0 },
     });
     expect(uploads()).toEqual([]);
-    const third = await send(source, "a:other", { base: false });
+    const third = await place.push(source, "a:other", { base: false });
     expect(third.digest).toBe(first.digest);
     expect(uploads()).toEqual([]);
   });

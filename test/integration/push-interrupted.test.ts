@@ -5,16 +5,15 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { inspect } from "../../src/model/inspect.ts";
 import { pull } from "../../src/model/pull.ts";
-import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
 import { startLibraryProcess } from "../support/library-process.ts";
 import { makeSafetensors } from "../support/models.ts";
 import {
   countProgress,
+  mebi,
   openWorkplace,
   readTree,
   seededBytes,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -23,19 +22,6 @@ beforeEach(async () => {
   place = await openWorkplace();
 });
 afterEach(async () => place[Symbol.asyncDispose]());
-
-const mebi = 1_048_576;
-
-/** A folder with three files. */
-const writeModel = (name?: string, seed?: string) => writeSmallModel(place, name, seed);
-
-function send(
-  source: string,
-  name: string,
-  options: Partial<PushOptions> = {},
-): Promise<PushResult> {
-  return push({ source, reference: place.ref(name), ...options });
-}
 
 describe("a push that is interrupted", () => {
   test("by kill -9 is continued: only what is missing is sent, nothing was visible", async () => {
@@ -54,7 +40,7 @@ describe("a push that is interrupted", () => {
     await killed;
     place.onRequest = undefined;
     await expect(inspect({ reference })).rejects.toMatchObject({ code: "NOT_FOUND" });
-    const result = await send(source, "a:v1");
+    const result = await place.push(source, "a:v1");
     expect(result.bytes.moved).toBeLessThanOrEqual(3 * 32 * mebi + 1000);
     expect(result.bytes.moved).toBeGreaterThan(0);
     const { path } = await pull({ reference, output: place.inside("out") });
@@ -62,7 +48,7 @@ describe("a push that is interrupted", () => {
   });
 
   test("by a registry that loses a layer between upload and manifest is healed", async () => {
-    const source = await writeModel();
+    const source = await place.writeModel();
     let removals = 0;
     place.onRequest = (line) => {
       if (!line.startsWith(configHead) || removals > 0) return;
@@ -70,7 +56,7 @@ describe("a push that is interrupted", () => {
       removeLayers("a");
     };
     const counted = countProgress();
-    const result = await send(source, "a:v1", { onProgress: counted.onProgress });
+    const result = await place.push(source, "a:v1", { onProgress: counted.onProgress });
     expect(removals).toBe(1);
     expect(counted.messages.some((message) => message.includes("sending again"))).toBe(true);
     expect(place.requests.filter((line) => line.startsWith("PUT /v2/a/manifests/"))).toHaveLength(
@@ -82,11 +68,11 @@ describe("a push that is interrupted", () => {
   });
 
   test("by a registry that loses layers of the base is healed too", async () => {
-    const first = await send(await writeModel("m1", "a"), "a:v1");
-    const source = await writeModel("m2", "b");
+    const first = await place.push(await place.writeModel("m1", "a"), "a:v1");
+    const source = await place.writeModel("m2", "b");
     await writeFile(join(source, "sub/other.bin"), seededBytes("aother", 2 * mebi));
     removeLayers("a");
-    const result = await send(source, "a:v1");
+    const result = await place.push(source, "a:v1");
     expect(result.previousDigest).toBe(first.digest);
     const { path } = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
     expect(await readTree(path)).toEqual(await readTree(source));
@@ -96,7 +82,7 @@ describe("a push that is interrupted", () => {
     place.onRequest = (line) => {
       if (line.startsWith(configHead)) removeLayers("a");
     };
-    const pushing = send(await writeModel(), "a:v1");
+    const pushing = place.push(await place.writeModel(), "a:v1");
     await expect(pushing).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
   });
 });

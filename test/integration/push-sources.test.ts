@@ -6,14 +6,13 @@ import { digestOf } from "../../src/core/digest.ts";
 import { isModelError } from "../../src/core/errors.ts";
 import { inspect } from "../../src/model/inspect.ts";
 import { pull } from "../../src/model/pull.ts";
-import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
 import { runLibraryProcess } from "../support/library-process.ts";
 import {
+  mebi,
   openWorkplace,
   readTree,
   seededBytes,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -23,23 +22,10 @@ beforeEach(async () => {
 });
 afterEach(async () => place[Symbol.asyncDispose]());
 
-const mebi = 1_048_576;
-
-/** A folder with three files. */
-const writeModel = (name?: string, seed?: string) => writeSmallModel(place, name, seed);
-
-function send(
-  source: string,
-  name: string,
-  options: Partial<PushOptions> = {},
-): Promise<PushResult> {
-  return push({ source, reference: place.ref(name), ...options });
-}
-
 describe("a source that cannot be packed", () => {
   test("because it changes meanwhile is SOURCE_CHANGED, and no tag appears", async () => {
     const source = await place.write("m", { "a.bin": seededBytes("a", 3 * mebi), "b.bin": "b" });
-    const pushing = send(source, "a:v1", {
+    const pushing = place.push(source, "a:v1", {
       onProgress: (event) => {
         if (event.type === "start")
           spawnSync("sh", ["-c", `echo more >> ${join(source, "a.bin")}`]);
@@ -52,15 +38,15 @@ describe("a source that cannot be packed", () => {
     await expect(inspect({ reference: place.ref("a:v1") })).rejects.toMatchObject({
       code: "NOT_FOUND",
     });
-    await expect(send(source, "a:v1")).resolves.toMatchObject({ files: 2 });
+    await expect(place.push(source, "a:v1")).resolves.toMatchObject({ files: 2 });
   });
 
   test("because it shrinks between its first and its second reading is SOURCE_CHANGED", async () => {
     // With two tags to choose from, everything is hashed once before anything is sent.
     const source = await place.write("m", { "a.bin": seededBytes("a", 3 * mebi) });
-    await send(await writeModel("m1", "1"), "a:v1");
-    await send(await writeModel("m2", "2"), "a:v2");
-    const pushing = send(source, "a:v3", {
+    await place.push(await place.writeModel("m1", "1"), "a:v1");
+    await place.push(await place.writeModel("m2", "2"), "a:v2");
+    const pushing = place.push(source, "a:v3", {
       onProgress: (event) => {
         if (event.type === "start") spawnSync("truncate", ["-s", "1000", join(source, "a.bin")]);
       },
@@ -117,7 +103,7 @@ describe("a source that cannot be packed", () => {
   ])("because it %s is %s, before anything is sent", async (_, code, spoil) => {
     const source = await place.write("m", { a: "a" });
     await spoil(source);
-    const error: unknown = await send(source, "a:v1").catch((caught: unknown) => caught);
+    const error: unknown = await place.push(source, "a:v1").catch((caught: unknown) => caught);
     expect(isModelError(error) ? error.code : error).toBe(code);
     expect(place.requests).toEqual([]);
   });
@@ -140,20 +126,20 @@ describe("a source that cannot be packed", () => {
 describe("unusual sources", () => {
   test("a single file is a model of one file", async () => {
     const source = await place.write("m", { "a.gguf": seededBytes("a", mebi) });
-    await send(join(source, "a.gguf"), "a:v1");
+    await place.push(join(source, "a.gguf"), "a:v1");
     const { path } = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
     expect(await readTree(path)).toEqual(await readTree(source));
   });
 
   test("an empty file, alone or among others, arrives", async () => {
     const source = await place.write("m", { empty: "" });
-    const { bytes, layers } = await send(source, "a:v1");
+    const { bytes, layers } = await place.push(source, "a:v1");
     expect([bytes.total, layers.total]).toEqual([0, 0]);
     const alone = await pull({ reference: place.ref("a:v1"), store: place.inside("store") });
     expect(await readTree(alone.path)).toEqual({ empty: digestOf("") });
     await writeFile(join(source, "full"), "x");
     await writeFile(join(source, "empty2"), "");
-    await send(source, "a:v1");
+    await place.push(source, "a:v1");
     const more = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
     expect(await readTree(more.path)).toEqual(await readTree(source));
   });
@@ -183,7 +169,7 @@ describe("unusual sources", () => {
       Object.fromEntries(names.map((name) => [name, `in ${name}`])),
     );
     await writeFile(join(source, "decomposed e\u0301"), "d");
-    const { files } = await send(source, "a:v1");
+    const { files } = await place.push(source, "a:v1");
     expect(files).toBe(names.length + 1);
     const { path } = await pull({ reference: place.ref("a:v1"), output: place.inside("out") });
     const expected = Object.fromEntries(names.map((name) => [name, digestOf(`in ${name}`)]));
@@ -192,7 +178,7 @@ describe("unusual sources", () => {
 
   test("names that differ only in case are warned about", async () => {
     const source = await place.write("m", { "A.txt": "1", "a.txt": "2" });
-    const { warnings } = await send(source, "a:v1");
+    const { warnings } = await place.push(source, "a:v1");
     expect(warnings.join()).toContain("A.txt");
   });
 
@@ -207,7 +193,7 @@ describe("unusual sources", () => {
         ),
       );
     }
-    const pushed = await send(source, "a:v1");
+    const pushed = await place.push(source, "a:v1");
     expect(pushed).toMatchObject({ files: 20_000, layers: { total: 1 } });
     const pulled = await pull({ reference: place.ref("a:v1"), store: place.inside("store") });
     expect(pulled.files).toBe(20_000);
@@ -216,22 +202,22 @@ describe("unusual sources", () => {
   });
 
   test("globs choose what is packed", async () => {
-    const source = await writeModel();
-    const { files } = await send(source, "a:v1", { exclude: ["*.safetensors"] });
+    const source = await place.writeModel();
+    const { files } = await place.push(source, "a:v1", { exclude: ["*.safetensors"] });
     expect(files).toBe(2);
-    await expect(send(source, "a:v2", { include: ["*.none"] })).rejects.toMatchObject({
+    await expect(place.push(source, "a:v2", { include: ["*.none"] })).rejects.toMatchObject({
       code: "SOURCE_EMPTY",
     });
   });
 
   test("a file that grew since the last push moves only its end", async () => {
     const source = await place.write("m", { "log.bin": seededBytes("log", 50 * mebi) });
-    await send(source, "a:v1");
+    await place.push(source, "a:v1");
     await appendFile(join(source, "log.bin"), seededBytes("tail", mebi));
-    const grown = await send(source, "a:v2");
+    const grown = await place.push(source, "a:v2");
     expect(grown.bytes.moved).toBeLessThanOrEqual(34 * mebi);
     await truncate(join(source, "log.bin"), 50 * mebi);
-    const back = await send(source, "a:v3");
+    const back = await place.push(source, "a:v3");
     expect(back.bytes.moved).toBe(0);
   });
 });

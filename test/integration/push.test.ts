@@ -2,14 +2,13 @@ import { readdir } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { inspect } from "../../src/model/inspect.ts";
 import { pull } from "../../src/model/pull.ts";
-import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
+import { push } from "../../src/model/push.ts";
 import {
   countProgress,
   openWorkplace,
   readTree,
   snapshot,
   type Workplace,
-  writeSmallModel,
 } from "../support/workplace.ts";
 
 let place: Workplace;
@@ -19,24 +18,13 @@ beforeEach(async () => {
 });
 afterEach(async () => place[Symbol.asyncDispose]());
 
-/** A folder with three files. */
-const writeModel = (name?: string, seed?: string) => writeSmallModel(place, name, seed);
-
-function send(
-  source: string,
-  name: string,
-  options: Partial<PushOptions> = {},
-): Promise<PushResult> {
-  return push({ source, reference: place.ref(name), ...options });
-}
-
 const writes = () => place.requests.filter((line) => !/^(GET|HEAD) /.test(line));
 
 describe("what a push tells", () => {
   test("is what it did", async () => {
-    const source = await writeModel();
+    const source = await place.writeModel();
     const counted = countProgress();
-    const result = await send(source, "team/model:v1", { onProgress: counted.onProgress });
+    const result = await place.push(source, "team/model:v1", { onProgress: counted.onProgress });
     const inspected = await inspect({ reference: place.ref("team/model:v1") });
     expect(result).toMatchObject({
       name: `${place.ref("team/model")}@${result.digest}`,
@@ -64,8 +52,8 @@ describe("what a push tells", () => {
   };
 
   test("names the digest that a tag named before", async () => {
-    const first = await send(await writeModel("m1", "a"), "a:v1");
-    const second = await send(await writeModel("m2", "b"), "a:v1");
+    const first = await place.push(await place.writeModel("m1", "a"), "a:v1");
+    const second = await place.push(await place.writeModel("m2", "b"), "a:v1");
     expect(second.previousDigest).toBe(first.digest);
     const pulled = await pull({ reference: place.ref("a:v1"), store: place.inside("store") });
     expect(pulled.digest).toBe(second.digest);
@@ -75,13 +63,13 @@ describe("what a push tells", () => {
 
   test("holds annotations, the caller's before those of the model", async () => {
     const annotations = { "dev.ballast.model.family": "mine", "com.example.note": "kept" };
-    const { digest } = await send(await writeModel(), "a:v1", { annotations });
+    const { digest } = await place.push(await place.writeModel(), "a:v1", { annotations });
     const inspected = await inspect({ reference: place.ref("a:v1") });
     expect(inspected).toMatchObject({ digest, annotations });
   });
 
   test("without a tag only the digest names the model", async () => {
-    const { digest, tag } = await send(await writeModel(), "team/untagged");
+    const { digest, tag } = await place.push(await place.writeModel(), "team/untagged");
     expect(tag).toBeUndefined();
     expect(place.requests.at(-1)).toBe(`PUT /v2/team/untagged/manifests/${digest} 201`);
     const reference = `${place.ref("team/untagged")}@${digest}`;
@@ -91,7 +79,7 @@ describe("what a push tells", () => {
 
   test("a digest in the reference is refused before anything is read", async () => {
     const name = `a@sha256:${"0".repeat(64)}`;
-    const pushing = send(place.inside("not there"), name);
+    const pushing = place.push(place.inside("not there"), name);
     await expect(pushing).rejects.toMatchObject({ code: "INVALID_REFERENCE" });
     expect(place.requests).toEqual([]);
   });
@@ -99,16 +87,16 @@ describe("what a push tells", () => {
 
 describe("a push that must not write", () => {
   test("as a dry run tells what would move and changes nothing", async () => {
-    const source = await writeModel();
-    const planned = await send(source, "a:v1", { dryRun: true });
+    const source = await place.writeModel();
+    const planned = await place.push(source, "a:v1", { dryRun: true });
     expect(await readdir(place.registryRoot)).toEqual([]);
     expect(planned.dryRun).toBe(true);
-    const done = await send(source, "a:v1");
+    const done = await place.push(source, "a:v1");
     expect(planned.bytes).toEqual(done.bytes);
     expect(planned.digest).toBe(done.digest);
     const before = await snapshot(place.registryRoot);
-    const changed = await writeModel("m2", "b");
-    const second = await send(changed, "a:v1", { dryRun: true });
+    const changed = await place.writeModel("m2", "b");
+    const second = await place.push(changed, "a:v1", { dryRun: true });
     expect(second.bytes.moved).toBeGreaterThan(0);
     expect(await snapshot(place.registryRoot)).toEqual(before);
     expect(writes().filter((line) => line.includes("m2"))).toEqual([]);
@@ -116,7 +104,7 @@ describe("a push that must not write", () => {
 
   test("does not make the layout folder of a dry run", async () => {
     const directory = place.inside("none", "layout");
-    const options = { source: await writeModel(), reference: `oci:${directory}:v1` };
+    const options = { source: await place.writeModel(), reference: `oci:${directory}:v1` };
     const planned = await push({ ...options, dryRun: true });
     expect(planned.bytes.moved).toBe(planned.bytes.total);
     expect(await readdir(place.path)).not.toContain("none");
@@ -127,19 +115,19 @@ describe("a push that must not write", () => {
   });
 
   test("over a tag that names the same is fine with noOverwrite", async () => {
-    const source = await writeModel();
-    const first = await send(source, "a:v1", { noOverwrite: true });
+    const source = await place.writeModel();
+    const first = await place.push(source, "a:v1", { noOverwrite: true });
     const before = await snapshot(place.registryRoot);
-    const second = await send(source, "a:v1", { noOverwrite: true });
+    const second = await place.push(source, "a:v1", { noOverwrite: true });
     expect(second).toMatchObject({ digest: first.digest, previousDigest: undefined });
     expect(second.bytes.moved).toBe(0);
     expect(await snapshot(place.registryRoot)).toEqual(before);
   });
 
   test("over a tag that names something else is TAG_EXISTS with noOverwrite", async () => {
-    await send(await writeModel("m1", "a"), "a:v1");
+    await place.push(await place.writeModel("m1", "a"), "a:v1");
     const before = await snapshot(place.registryRoot);
-    const pushing = send(await writeModel("m2", "b"), "a:v1", { noOverwrite: true });
+    const pushing = place.push(await place.writeModel("m2", "b"), "a:v1", { noOverwrite: true });
     await expect(pushing).rejects.toMatchObject({ code: "TAG_EXISTS" });
     expect(await snapshot(place.registryRoot)).toEqual(before);
   });

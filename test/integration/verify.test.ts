@@ -6,13 +6,7 @@ import { pull } from "../../src/model/pull.ts";
 import { push } from "../../src/model/push.ts";
 import { verify } from "../../src/model/verify.ts";
 import { putRawModel, rawModel } from "../support/hostile-model.ts";
-import {
-  countProgress,
-  flipBit,
-  openWorkplace,
-  type Workplace,
-  writeSmallModel,
-} from "../support/workplace.ts";
+import { countProgress, flipBit, openWorkplace, type Workplace } from "../support/workplace.ts";
 
 let place: Workplace;
 let reference: string;
@@ -21,7 +15,7 @@ let total: number;
 beforeEach(async () => {
   place = await openWorkplace();
   reference = place.ref("team/model:v1");
-  total = (await push({ source: await writeSmallModel(place), reference })).bytes.total;
+  total = (await push({ source: await place.writeModel(), reference })).bytes.total;
 });
 afterEach(async () => place[Symbol.asyncDispose]());
 

@@ -4,8 +4,12 @@ import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { type Digest, digestOf } from "../../src/core/digest.ts";
 import type { ProgressEvent } from "../../src/core/progress.ts";
+import { type PushOptions, type PushResult, push } from "../../src/model/push.ts";
 import { startRegistry } from "../../src/registry/server/server.ts";
 import { makeSafetensors, makeTemporaryFolder, writeTree } from "./models.ts";
+
+/** Bytes of a MiB. */
+export const mebi = 1_048_576;
 
 /** A folder with a registry in it, for tests that push and pull. */
 export interface Workplace extends AsyncDisposable {
@@ -22,6 +26,10 @@ export interface Workplace extends AsyncDisposable {
   ref(name: string): string;
   /** Writes files into a folder of that name and returns its path. */
   write(name: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string>;
+  /** A folder with three files, 5 MiB in all: weights of three tensors, a nested file, a config. */
+  writeModel(name?: string, seed?: string): Promise<string>;
+  /** Pushes a folder to the registry, as `repository:tag`. */
+  push(source: string, name: string, options?: Partial<PushOptions>): Promise<PushResult>;
   /** Where the registry keeps a blob. */
   blob(repository: string, digest: string): string;
 }
@@ -51,6 +59,8 @@ export async function openWorkplace(): Promise<Workplace> {
       await writeTree(inside(name), files);
       return inside(name);
     },
+    writeModel: (name = "model", seed = "a") => place.write(name, smallModel(seed)),
+    push: (source, name, options) => push({ source, reference: place.ref(name), ...options }),
     blob: (repository, digest) =>
       join(registryRoot, repository.replaceAll("/", "+"), "blobs", digest.replace(":", "/")),
     async [Symbol.asyncDispose]() {
@@ -122,18 +132,16 @@ export function countProgress(): {
   };
 }
 
-/** A folder with three files, 5 MiB in all: weights of three tensors, a nested file, a config. */
-export function writeSmallModel(place: Workplace, name = "model", seed = "a"): Promise<string> {
-  const mebi = 1_048_576;
+function smallModel(seed: string): Record<string, string | Uint8Array> {
   const tensors = ["x", "y", "z"].map((tensor) => ({
     name: `layers.0.${tensor}`,
     dtype: "U8",
     shape: [mebi],
     bytes: seededBytes(`${seed}${tensor}`, mebi),
   }));
-  return place.write(name, {
+  return {
     "model.safetensors": makeSafetensors(tensors),
     "sub/other.bin": seededBytes(`${seed}other`, 2 * mebi),
     "config.json": JSON.stringify({ model_type: "llama" }),
-  });
+  };
 }
