@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { fileId, type IndexedFile, parseChunkIndex } from "../core/chunk-index.ts";
 import type { Digest } from "../core/digest.ts";
 import type { ChunkLocation } from "../store/chunk-locations.ts";
-import { syncFiles } from "../store/filesystem-sync.ts";
 import type { Store } from "../store/store.ts";
 import { buildTree } from "../store/tree.ts";
 import { startDiskThreads } from "../transfer/disk-threads.ts";
@@ -53,8 +52,6 @@ export async function fillFolder(work: FolderWork): Promise<Pulled> {
       : await bringThroughStore({ ...work, files: absent }, work.store);
   const removed = await removeObsolete(output, obsolete);
   await placeFiles({ directory: output, files: absent, sourceOf, placing });
-  // After power loss the state is believed by size and time: what it says must be on disk before it.
-  if (placing === "copy") await syncFiles(absent.map((file) => join(output, file.path)));
   await writeState(work, state, obsolete);
   await clearWork(output, [opened.model.digest, opened.model.indexDigest]);
   const reused = bytes.reused + kept.reduce((sum, file) => sum + file.size, 0);

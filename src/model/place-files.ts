@@ -3,6 +3,7 @@ import { chmod, constants, copyFile, link, mkdir, rename, rm } from "node:fs/pro
 import { dirname, join } from "node:path";
 import type { IndexedFile } from "../core/chunk-index.ts";
 import { forEachConcurrently } from "../core/concurrently.ts";
+import { syncFiles } from "../store/filesystem-sync.ts";
 import { stagingFolder, stateFolder } from "./output-folder.ts";
 
 /** How a file gets from the store to its place. */
@@ -10,7 +11,8 @@ export type Placing = "move" | "copy" | "link";
 
 /**
  * Puts files in their places, each by one rename; what stood there is replaced. Copies and links
- * are made in the state folder first, so that a kill leaves no half file beside the model's.
+ * are made in the state folder first, so that a kill leaves no half file beside the model's. All
+ * bytes are on disk when it resolves.
  */
 export async function placeFiles(options: {
   readonly directory: string;
@@ -22,6 +24,7 @@ export async function placeFiles(options: {
   const staging = join(directory, stateFolder, stagingFolder);
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
+  const copies: string[] = [];
   await forEachConcurrently(Map.groupBy(files, sourceOf), 8, async ([source, wanted]) => {
     for (const [at, file] of wanted.entries()) {
       const path = join(directory, file.path);
@@ -29,8 +32,12 @@ export async function placeFiles(options: {
       // Of bytes that are wanted under several names, all but the last are copied first.
       const how = placing === "move" && at < wanted.length - 1 ? "copy" : placing;
       await placeOne(source, path, { how, staging });
+      if (how === "copy") copies.push(path);
     }
   });
+  // What was moved or linked is on disk since it was committed; copies are not yet, and after power
+  // loss the state of the folder is believed by size and time.
+  await syncFiles(copies);
 }
 
 async function placeOne(
