@@ -30,7 +30,7 @@ export type DiskQuestion =
   | { readonly type: "hash"; readonly slices: readonly SourceSlice[] }
   | { readonly type: "copy"; readonly from: SourceSlice; readonly to: FileSlice };
 
-/** Digests of the slices of `end`, `hash` and `copy`; empty for the rest. */
+/** Digests of the slices of `end`, `hash` and `copy`, and of those a `block` completed; else empty. */
 export type DiskAnswer = readonly Digest[];
 
 const blockBytes = 1_048_576;
@@ -51,11 +51,10 @@ function answer(question: DiskQuestion): DiskAnswer {
     case "open":
       streams.set(question.stream, createSliceWriter(question.slices));
       return [];
-    case "block":
-      return (
-        streams.get(question.stream)?.write(new Uint8Array(question.memory, 0, question.length)) ??
-        []
-      );
+    case "block": {
+      const bytes = new Uint8Array(question.memory, 0, question.length);
+      return streams.get(question.stream)?.write(bytes) ?? [];
+    }
     case "end": {
       const writer = streams.get(question.stream);
       streams.delete(question.stream);

@@ -45,12 +45,16 @@ async function readOnce(run: IngestRun, range: FetchRange<ChunkTarget>): Promise
   const wrong: Wrong[] = [];
   const accepting: Promise<void>[] = [];
   const onSlices = (first: number, digests: readonly Digest[]) => {
-    const came = range.wanted.slice(first, first + digests.length);
-    const right = came.filter(({ chunk }, at) => digests[at] === chunk.digest);
-    for (const wanted of right) left.delete(wanted);
-    for (const [at, wanted] of came.entries())
-      if (left.has(wanted)) wrong.push({ wanted, actual: digests[at] });
-    accepting.push(unhandledUntilAwaited(acceptChunks(run, right)));
+    const right: Wanted[] = [];
+    for (const [at, wanted] of range.wanted.slice(first, first + digests.length).entries()) {
+      const actual = digests[at];
+      if (actual !== wanted.chunk.digest) wrong.push({ wanted, actual });
+      else if (left.delete(wanted)) right.push(wanted);
+    }
+    const accepted = acceptChunks(run, right);
+    // Awaited below, when the range has ended; until then a failure is nobody's.
+    accepted.catch(() => undefined);
+    accepting.push(accepted);
   };
   try {
     const slices = range.wanted.map((wanted) => run.intake.sliceOf(wanted));
@@ -71,12 +75,6 @@ async function acceptChunks(run: IngestRun, chunks: readonly Wanted[]): Promise<
     run.tally.addReused(target.wanted, chunk.size, target.wanted.paths.slice(1));
   }
   await run.intake.accept(chunks);
-}
-
-/** For a promise that is awaited only later: until then its failure is nobody's. */
-function unhandledUntilAwaited<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
 }
 
 /** Tells which file each arriving byte belongs to. */

@@ -48,6 +48,43 @@ export function describeRangeReader(name: string, create: ReaderFactory): void {
       expect(counted).toBe(length);
     });
 
+    test("tells each slice once, in order, with the digest it resolves to", async () => {
+      await using under = await create([layer]);
+      const sizes = [1, 1_500_000, 2, 3, 2_000_000, 999];
+      const slices = sizes.map((size) => ({ path: undefined, offset: 0, size }));
+      const length = sizes.reduce((sum, size) => sum + size, 0);
+      const told: Digest[] = [];
+      const onSlices = (first: number, digests: readonly Digest[]) => {
+        expect(first).toBe(told.length);
+        told.push(...digests);
+      };
+      const range = { layer: digest, offset: 5, length };
+      expect(await under.reader.readInto(range, slices, { onSlices })).toEqual(told);
+      expect(told).toHaveLength(sizes.length);
+    });
+
+    test("what it told before it was stopped is on disk and stays", async () => {
+      await using folder = await makeFolder();
+      await using under = await create([layer]);
+      const path = join(folder.path, "file");
+      await writeFile(path, Buffer.alloc(layer.byteLength));
+      const size = 1_000_000;
+      const slices = [0, 1, 2, 3, 4].map((at) => ({ path, offset: at * size, size }));
+      const stop = new AbortController();
+      const told: Digest[] = [];
+      const onSlices = (_: number, digests: readonly Digest[]) => {
+        told.push(...digests);
+        stop.abort(new Error("enough"));
+      };
+      const range = { layer: digest, offset: 0, length: layer.byteLength };
+      const reading = under.reader.readInto(range, slices, { onSlices, signal: stop.signal });
+      await expect(reading).rejects.toThrow("enough");
+      const here = await readFile(path);
+      const digests = slices.map(({ offset }) => digestOf(here.subarray(offset, offset + size)));
+      expect(told.length).toBeGreaterThan(0);
+      expect(told).toEqual(digests.slice(0, told.length));
+    });
+
     test("reads many ranges at once without mixing them", async () => {
       await using folder = await makeFolder();
       await using under = await create([layer]);
