@@ -19,9 +19,11 @@ export async function grantedTrees(paths: StorePaths, record: StoredRecord): Pro
   const allowed = new Set(
     index?.files.filter((file) => granted.has(fileId(file))).map((file) => file.path),
   );
+  const all = selections.map((selection) => paths.tree(record.treeId, selection));
+  // The usual case: the whole model was pulled, so no tree of it can show more.
+  if (allowed.size === index?.files.length) return all;
   const trees: string[] = [];
-  for (const selection of selections) {
-    const tree = paths.tree(record.treeId, selection);
+  for (const tree of all) {
     const entries = await readdir(tree, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile());
     const pathOf = (entry: Dirent) => relative(tree, join(entry.parentPath, entry.name));

@@ -87,8 +87,8 @@ async function checkRange(
 }
 
 /**
- * A layer that is gone, or shorter than the manifest says (REGISTRY_PROTOCOL), is a
- * finding; everything else a failure.
+ * A layer that is gone, or shorter than the manifest says (REGISTRY_PROTOCOL), is a finding;
+ * everything else a failure.
  */
 async function readOrProblem<T>(read: () => Promise<T>): Promise<T | string> {
   try {
