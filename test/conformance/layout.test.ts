@@ -273,7 +273,8 @@ describe("what a layout refuses and repairs", () => {
     expect(await readdir(join(folder, "uploads"))).toEqual([]);
   });
 
-  test.skipIf(process.platform !== "linux")("a full disk is NO_SPACE", async () => {
+  test("a full disk is NO_SPACE", async ({ skip }) => {
+    if (process.platform !== "linux") skip("only Linux has /dev/full");
     const write = () => writeFile("/dev/full", "x");
     await expect(onDisk("write", write)).rejects.toMatchObject({ code: "NO_SPACE" });
   });
