@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 /**
  * Every failure a caller can act on, with whether trying the same thing again may help.
  * `docs/errors.md` explains each; `cli/exit-codes.ts` maps them to exit codes.
@@ -66,8 +68,18 @@ export function isModelError(error: unknown, ...codes: ErrorCode[]): error is Mo
   return error instanceof ModelError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** Names by number of what Linux says and libuv, hence Node, has no name for. */
+const unnamed = new Map<number, string>([
+  ...Object.entries(constants.errno).map(([name, number]) => [-number, name] as const),
+  [-117, "EUCLEAN"],
+]);
+
 /** The `code` of a Node system error (`ENOENT`, `ENOSPC`, ...), if `error` is one. */
 export function systemCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  if (typeof error.code !== "string") return undefined;
+  const errno: unknown = Reflect.get(error, "errno");
+  if (typeof errno !== "number" || !/^(?:UNKNOWN|Unknown system error .*)$/.test(error.code))
+    return error.code;
+  return unnamed.get(errno) ?? `E${-errno}`;
 }

@@ -1,5 +1,7 @@
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { lutimes } from "node:fs";
+import { lstat, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { undefinedIfMissing } from "./absence.ts";
 import { ModelError, systemCode } from "./errors.ts";
 import { ownProcess, processFate } from "./process-identity.ts";
 import type { Abortable } from "./progress.ts";
@@ -31,6 +33,29 @@ export async function withFileLock<T>(
   }
 }
 
+/**
+ * Takes the lock file at `path` for long work; undefined while somebody else has it. Its age shows
+ * those who cannot ask the holder, on other hosts, that it lives.
+ */
+export async function tryFileLock(path: string): Promise<AsyncDisposable | undefined> {
+  while (!(await tryCreate(path))) {
+    if (!(await isStale(path))) return undefined;
+    await breakLock(path, {});
+  }
+  const showLife = () => {
+    const now = new Date();
+    lutimes(path, now, now, () => undefined);
+  };
+  const timer = setInterval(showLife, unknownHolderMs / 3).unref();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(timer);
+      const holder = await readHolder(path).catch(undefinedIfMissing);
+      if (holder === ownProcess()) await rm(path, { force: true });
+    },
+  };
+}
+
 async function acquire(path: string, options: FileLockOptions): Promise<void> {
   const deadline = performance.now() + (options.waitMs ?? 60_000);
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -46,7 +71,18 @@ async function acquire(path: string, options: FileLockOptions): Promise<void> {
   }
 }
 
+/** A link that leads to the name of its holder: made in one step, so no kill leaves a nameless lock. */
 async function tryCreate(path: string): Promise<boolean> {
+  try {
+    await symlink(ownProcess(), path);
+    return true;
+  } catch (error) {
+    return systemCode(error) === "EEXIST" ? false : tryCreateFile(path);
+  }
+}
+
+/** For filesystems without symbolic links. */
+async function tryCreateFile(path: string): Promise<boolean> {
   try {
     await writeFile(path, ownProcess(), { flag: "wx", mode: 0o644 });
     return true;
@@ -80,11 +116,21 @@ async function breakLock(path: string, options: FileLockOptions): Promise<void> 
 
 async function isStale(path: string): Promise<boolean> {
   try {
-    const fate = processFate(await readFile(path, "utf8"));
+    const fate = processFate(await readHolder(path));
     if (fate !== "unknown") return fate === "gone";
-    return Date.now() - (await stat(path)).mtimeMs > unknownHolderMs;
+    return Date.now() - (await lstat(path)).mtimeMs > unknownHolderMs;
   } catch (error) {
     if (systemCode(error) === "ENOENT") return false;
     throw error;
+  }
+}
+
+async function readHolder(path: string): Promise<string> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    // It is a file.
+    if (systemCode(error) !== "EINVAL") throw error;
+    return readFile(path, "utf8");
   }
 }

@@ -11,8 +11,9 @@ export function pathProblem(path: string): string | undefined {
   if (!path.isWellFormed()) return "is not valid Unicode";
   if (path.includes("\0")) return "has a NUL byte";
   if (path.startsWith("/")) return "is absolute";
-  if (path !== path.normalize("NFC")) return "is not in Unicode NFC form";
+  // Before it is normalized: for a run of combining marks that takes time that grows with its square.
   if (Buffer.byteLength(path) > maxPathBytes) return `is longer than ${maxPathBytes} bytes`;
+  if (path !== path.normalize("NFC")) return "is not in Unicode NFC form";
   const segments = path.split("/");
   if (segments.length > maxDepth) return `is deeper than ${maxDepth} folders`;
   for (const segment of segments) {

@@ -112,5 +112,7 @@ export function repositoryName(reference: Reference): string {
 export function formatReference(reference: Reference): string {
   const tag = reference.tag === undefined ? "" : `:${reference.tag}`;
   const digest = reference.digest === undefined ? "" : `@${reference.digest}`;
-  return `${repositoryName(reference)}${tag}${digest}`;
+  // A folder's name may end in what would read as a tag or a digest.
+  const isOdd = reference.kind === "layout" && /[:@][^/]*$/.test(reference.directory);
+  return `${repositoryName(reference)}${isOdd ? "/." : ""}${tag}${digest}`;
 }

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { checkCount } from "./count.ts";
 import { ModelError } from "./errors.ts";
 import { startWorkerThread, type WorkerThread } from "./worker-thread.ts";
 
@@ -16,9 +17,7 @@ export interface WorkerPool<Question, Answer, Note = never> extends AsyncDisposa
 
 /** Checks a number of threads from a caller; one per core without it. */
 export function threadCount(threads: number = availableParallelism()): number {
-  if (!Number.isSafeInteger(threads) || threads < 1)
-    throw new ModelError("INVALID_ARGUMENT", `threads is ${threads}, not a whole number from 1 up`);
-  return threads;
+  return checkCount("threads", threads);
 }
 
 /**

@@ -8,12 +8,19 @@ interface ThreadFailure {
   readonly hint: string | undefined;
 }
 
-type Reply<Answer, Note> =
+/** What crosses to a thread: a question and the number its replies carry. */
+interface Asked<Question> {
+  readonly number: number;
+  readonly question: Question;
+}
+
+type Reply<Answer, Note> = { readonly number: number } & (
   | { readonly note: Note }
   | { readonly answer: Answer }
-  | { readonly failure: ThreadFailure };
+  | { readonly failure: ThreadFailure }
+);
 
-/** A thread that answers questions one after the other, in the order they were asked. */
+/** A thread that answers questions; it takes them up in the order they were asked. */
 export interface WorkerThread<Question, Answer, Note = never> extends AsyncDisposable {
   /** Questions asked and not yet answered. */
   readonly pending: number;
@@ -39,35 +46,39 @@ export function startWorkerThread<Question, Answer, Note = never>(
 ): WorkerThread<Question, Answer, Note> {
   // Flags such as --input-type, of a program given with --eval, would keep the file from loading.
   const worker = new Worker(url, { execArgv: [] });
-  const waiting: Waiting<Answer, Note>[] = [];
+  const waiting = new Map<number, Waiting<Answer, Note>>();
+  let asked = 0;
   let ended: Error | undefined;
   worker.unref();
 
   worker.on("message", (reply: Reply<Answer, Note>) => {
-    if ("note" in reply) return waiting[0]?.onNote?.(reply.note);
-    const asked = waiting.shift();
-    if (waiting.length === 0) worker.unref();
-    if ("answer" in reply) return asked?.resolve(reply.answer);
-    return asked?.reject(reviveFailure(reply.failure));
+    const asker = waiting.get(reply.number);
+    if ("note" in reply) return asker?.onNote?.(reply.note);
+    waiting.delete(reply.number);
+    if (waiting.size === 0) worker.unref();
+    if ("answer" in reply) return asker?.resolve(reply.answer);
+    return asker?.reject(reviveFailure(reply.failure));
   });
   worker.on("error", (cause) => end(new Error(`the thread of ${url.pathname} failed`, { cause })));
   worker.on("exit", () => end(new ModelError("CANCELLED", "the thread was stopped")));
 
   function end(error: Error): void {
     ended ??= error;
-    for (const { reject } of waiting.splice(0)) reject(ended);
+    for (const { reject } of waiting.values()) reject(ended);
+    waiting.clear();
   }
 
   return {
     get pending() {
-      return waiting.length;
+      return waiting.size;
     },
     ask(question, onNote) {
       if (ended !== undefined) return Promise.reject(ended);
       const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-      waiting.push({ resolve, reject, onNote });
+      const number = ++asked;
+      waiting.set(number, { resolve, reject, onNote });
       worker.ref();
-      worker.postMessage(question);
+      worker.postMessage({ number, question } satisfies Asked<Question>);
       return promise;
     },
     async [Symbol.asyncDispose]() {
@@ -76,24 +87,24 @@ export function startWorkerThread<Question, Answer, Note = never>(
   };
 }
 
-/** The other end: answers each question that arrives at `port` with what `answer` returns. */
+/**
+ * The other end: answers each question that arrives at `port` with what `answer` returns. Questions
+ * whose answer takes time do not hold up those behind them.
+ */
 export function answerQuestions<Question, Answer, Note = never>(
   port: MessagePort | null,
   answer: (question: Question, tell: (note: Note) => void) => Answer | Promise<Answer>,
 ): void {
   if (port === null) throw new Error("this file runs in a worker thread only");
   const send = (reply: Reply<Answer, Note>) => port.postMessage(reply);
-  const reply = async (question: Question) => {
+  const reply = async ({ number, question }: Asked<Question>) => {
     try {
-      send({ answer: await answer(question, (note) => send({ note })) });
+      send({ number, answer: await answer(question, (note) => send({ number, note })) });
     } catch (error) {
-      send({ failure: describeFailure(error) });
+      send({ number, failure: describeFailure(error) });
     }
   };
-  let last = Promise.resolve();
-  port.on("message", (question: Question) => {
-    last = last.then(() => reply(question));
-  });
+  port.on("message", (asked: Asked<Question>) => void reply(asked));
 }
 
 function describeFailure(error: unknown): ThreadFailure {

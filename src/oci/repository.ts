@@ -50,6 +50,30 @@ export interface BlobReader {
   ): AsyncIterable<Uint8Array>;
 }
 
+/** Where plain ranged GETs over HTTP/1.1 find a blob, and on what terms. */
+export interface BlobLocation {
+  readonly url: URL;
+  /** To send as they are, to this URL only. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM text of CAs to trust beside the system's. */
+  readonly ca: readonly string[];
+  /** How long the other side may be silent, in milliseconds. */
+  readonly timeouts: {
+    readonly connectMs: number;
+    readonly headersMs: number;
+    readonly bodyMs: number;
+  };
+}
+
+/** Tells others how to read blobs by themselves. */
+export interface BlobLocator {
+  /**
+   * For one GET of a range, which it counts as a request. The registry is asked at most once per
+   * blob. Undefined where `readBlob` is the only way. Rejects like `readBlob`.
+   */
+  locateBlob(digest: Digest, options?: Abortable): Promise<BlobLocation | undefined>;
+}
+
 /** The bytes of a blob to write; called again for each attempt, so it must start over. */
 export type BlobBody = () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -71,6 +95,7 @@ export interface Repository
     ManifestWriter,
     BlobReader,
     BlobWriter,
+    Partial<BlobLocator>,
     AsyncDisposable {
   /** `host/repository` or `oci:DIR`, for messages and grants. */
   readonly name: string;

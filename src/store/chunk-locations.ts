@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathExists, undefinedIfMissing } from "../core/absence.ts";
 import { type ChunkIndex, fileId, type IndexedFile, parseChunkIndex } from "../core/chunk-index.ts";
@@ -42,6 +42,18 @@ interface Search extends Omit<ReuseQuery, "files"> {
   readonly unfinished: ReadonlySet<string>;
   readonly files: Set<string>;
   readonly chunks: Map<Digest, ChunkLocation>;
+  /** The same in files that have rotted: most of their chunks have not. */
+  readonly rotten: Map<Digest, ChunkLocation>;
+}
+
+/** A file of a model that was granted, and what may be used of it. */
+interface GrantedFile {
+  readonly search: Search;
+  readonly index: ChunkIndex;
+  /** The model is of the very repository that asks. */
+  readonly own: boolean;
+  readonly file: IndexedFile;
+  readonly id: string;
 }
 
 /**
@@ -61,13 +73,14 @@ export async function findReusable(query: ReuseQuery): Promise<Reusable> {
     unfinished: new Set(begun),
     files: new Set(),
     chunks: new Map(),
+    rotten: new Map(),
   };
   const records = await listRecords(paths, origin.host);
   for (const record of records.sort((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime())) {
     if (search.files.size === search.wanted.size) break;
     await searchModel(search, record);
   }
-  return search;
+  return { files: search.files, chunks: new Map([...search.rotten, ...search.chunks]) };
 }
 
 /** The index of a recorded model; undefined when it is not on this machine or damaged. */
@@ -106,9 +119,14 @@ async function searchModel(search: Search, record: StoredRecord): Promise<void> 
     if (!file.chunks.some((chunk) => search.wantedChunks.has(chunk.digest))) continue;
     const id = fileId(file);
     if (search.files.has(id)) continue;
-    const path = search.paths.file(id);
-    if (granted.has(id) && (await pathExists(path))) addFile({ search, index, own }, file, id);
-    else if (own && search.unfinished.has(id)) await addUnfinished(search, file, id);
+    const isGranted = granted.has(id);
+    const found = { search, index, own, file, id };
+    if (isGranted && (await pathExists(search.paths.file(id)))) {
+      addFile(found);
+      continue;
+    }
+    if (own && search.unfinished.has(id)) await addUnfinished(search, file, id);
+    if (isGranted) await addQuarantined(found);
   }
 }
 
@@ -119,38 +137,49 @@ async function sharesLayer(search: Search, record: StoredRecord): Promise<boolea
   return manifest?.layers.some((layer) => search.layers.has(layer.digest)) === true;
 }
 
-function addFile(
-  { search, index, own }: { search: Search; index: ChunkIndex; own: boolean },
-  file: IndexedFile,
-  id: string,
-): void {
-  const isVouched = (layer: number) => {
-    const digest = index.layers[layer]?.digest;
-    return own || (digest !== undefined && search.layers.has(digest));
-  };
-  if (search.wanted.has(id) && file.chunks.every((chunk) => isVouched(chunk.layer)))
+function addFile(found: GrantedFile): void {
+  const { search, file, id } = found;
+  const mayUse = (number: number) => isVouched(found, number);
+  if (search.wanted.has(id) && file.chunks.every((_, number) => mayUse(number)))
     search.files.add(id);
-  addChunks(search, file, search.paths.file(id), (number) =>
-    isVouched(file.chunks[number]?.layer ?? -1),
-  );
+  addChunks(search, search.chunks, file, { path: search.paths.file(id), mayUse });
+}
+
+/** Whoever copies a chunk hashes it: what has not rotted of the file need not be fetched. */
+async function addQuarantined(found: GrantedFile): Promise<void> {
+  const { search, file, id } = found;
+  const path = join(search.paths.quarantine, id);
+  const there = await stat(path).catch(undefinedIfMissing);
+  if (there === undefined) return;
+  const mayUse = (number: number, end: number) => end <= there.size && isVouched(found, number);
+  addChunks(search, search.rotten, file, { path, mayUse });
+}
+
+/** The registry vouches for the layer that a chunk was verified from. */
+function isVouched({ search, index, own, file }: GrantedFile, number: number): boolean {
+  const digest = index.layers[file.chunks[number]?.layer ?? -1]?.digest;
+  return own || (digest !== undefined && search.layers.has(digest));
 }
 
 /** A chunk of an unfinished file counts only where its journal can be trusted unread. */
 async function addUnfinished(search: Search, file: IndexedFile, id: string): Promise<void> {
   const path = join(ingestFolder(search.paths, search.origin, id), "data");
   const verified = new Set(await verifiedChunks({ ...search, file, id }));
-  addChunks(search, file, path, (number) => verified.has(number));
+  addChunks(search, search.chunks, file, { path, mayUse: (number) => verified.has(number) });
 }
 
 function addChunks(
-  { wantedChunks, chunks }: Search,
+  { wantedChunks }: Search,
+  chunks: Map<Digest, ChunkLocation>,
   file: IndexedFile,
-  path: string,
-  mayUse: (number: number) => boolean,
+  {
+    path,
+    mayUse,
+  }: { readonly path: string; readonly mayUse: (number: number, end: number) => boolean },
 ): void {
   let offset = 0;
   for (const [number, { digest, size }] of file.chunks.entries()) {
-    if (wantedChunks.has(digest) && !chunks.has(digest) && mayUse(number))
+    if (wantedChunks.has(digest) && !chunks.has(digest) && mayUse(number, offset + size))
       chunks.set(digest, { path, offset });
     offset += size;
   }

@@ -1,10 +1,10 @@
-import { chmod, rename, rm, stat } from "node:fs/promises";
+import { chmod, rm, stat } from "node:fs/promises";
 import { forEachConcurrently } from "../core/concurrently.ts";
 import { syncDirectory } from "../core/durable-file.ts";
 import { ModelError } from "../core/errors.ts";
 import { syncFiles } from "./filesystem-sync.ts";
-import { isWhole } from "./ingest.ts";
 import type { StorePaths } from "./store-paths.ts";
+import { isWhole, showWhole } from "./whole-files.ts";
 
 /** Files below this many bytes (1 MiB) are committed in batches around one sync of the filesystem. */
 export const smallFileBytes = 1_048_576;
@@ -21,7 +21,6 @@ export async function commitBatch(paths: StorePaths, batch: readonly WrittenFile
   if (batch.length === 0) return;
   const fresh: WrittenFile[] = [];
   await forEachConcurrently(batch, 16, async (file) => {
-    // The inode that is there stays: trees link to it.
     if (await isWhole(paths.file(file.id), file.size)) return rm(file.path);
     const actual = await stat(file.path);
     if (actual.size !== file.size)
@@ -31,6 +30,8 @@ export async function commitBatch(paths: StorePaths, batch: readonly WrittenFile
     return undefined;
   });
   await syncFiles(fresh.map((file) => file.path));
-  await forEachConcurrently(fresh, 16, ({ id, path }) => rename(path, paths.file(id)));
+  await forEachConcurrently(fresh, 16, async ({ id, path, size }) => {
+    if (!showWhole(path, paths.file(id), size)) await rm(path);
+  });
   await syncDirectory(paths.files);
 }

@@ -1,23 +1,13 @@
-import {
-  appendFile,
-  chmod,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from "node:fs/promises";
+import { appendFile, chmod, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pathExists, undefinedIfMissing } from "../core/absence.ts";
+import { undefinedIfMissing } from "../core/absence.ts";
 import { fileId, type IndexedFile } from "../core/chunk-index.ts";
 import { syncDirectory } from "../core/durable-file.ts";
 import { ModelError } from "../core/errors.ts";
+import { makeFolder } from "../core/make-folder.ts";
 import { journalHeader, journalRecord, parseJournal } from "./journal.ts";
 import { type Origin, originKey, type StorePaths } from "./store-paths.ts";
+import { isWhole, showWhole } from "./whole-files.ts";
 
 /** The write of one file; nothing of it is visible to a reader before `commit`. */
 export interface Ingest {
@@ -48,7 +38,7 @@ export async function openIngest(options: IngestOptions): Promise<Ingest> {
   const { paths, origin, file, bootId } = options;
   const id = fileId(file);
   const folder = ingestFolder(paths, origin, id);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const [path, journal] = [join(folder, "data"), join(folder, "journal")];
   const { trusted, hints, clean } = await readProgress({ path, journal, file, bootId });
   if (!clean) await startJournal(journal, trusted, bootId);
@@ -90,23 +80,8 @@ export async function verifiedChunks(
   return progress.trusted;
 }
 
-/** Removes what unfinished writes left behind that have nothing to go on with. */
-export async function sweepIngests(paths: StorePaths): Promise<void> {
-  for (const key of await readdir(paths.ingest)) {
-    const ofOrigin = join(paths.ingest, key);
-    const entries = await readdir(ofOrigin, { withFileTypes: true });
-    for (const entry of entries) {
-      const folder = join(ofOrigin, entry.name);
-      if (entry.isDirectory() && !(await pathExists(join(folder, "data"))))
-        await rm(folder, { recursive: true, force: true });
-    }
-    if ((await readdir(ofOrigin)).length === 0) await rmdir(ofOrigin);
-  }
-}
-
 /** Length, fsync, read-only, rename. Where the same file is already, that one stays. */
 async function commitFile(from: string, size: number, to: string): Promise<void> {
-  // Trees link to the inode that is there; replacing it would store the bytes twice.
   if (await isWhole(to, size)) return;
   {
     await using handle = await open(from, "r+");
@@ -116,12 +91,7 @@ async function commitFile(from: string, size: number, to: string): Promise<void>
     await handle.sync();
     await handle.chmod(0o444);
   }
-  await rename(from, to);
-}
-
-/** Tells whether a committed file is at `path`, by its length: its bytes were verified before. */
-export async function isWhole(path: string, size: number): Promise<boolean> {
-  return (await stat(path).catch(undefinedIfMissing))?.size === size;
+  showWhole(from, to, size);
 }
 
 interface Progress {
@@ -131,7 +101,10 @@ interface Progress {
   readonly clean: boolean;
 }
 
-/** Records of this boot are facts; of another, or behind damage, only hints (data may be zeros). */
+/**
+ * Records of this boot are facts; of another, behind damage, or for more bytes than the disk holds,
+ * only hints (data may be zeros).
+ */
 async function readProgress(options: {
   path: string;
   journal: string;
@@ -140,18 +113,26 @@ async function readProgress(options: {
 }): Promise<Progress> {
   const { path, journal, file, bootId } = options;
   const text = await readFile(journal, "utf8").catch(undefinedIfMissing);
-  if (text === undefined || !(await isWhole(path, file.size)))
+  const found = await stat(path).catch(undefinedIfMissing);
+  if (text === undefined || found?.size !== file.size)
     return { trusted: [], hints: [], clean: false };
   const everything = [...file.chunks.keys()];
   const parsed = parseJournal(text);
   if (parsed === undefined) return { trusted: [], hints: everything, clean: false };
   const known = [...new Set(parsed.chunks)].filter((chunk) => chunk < file.chunks.length);
   const sameBoot = bootId !== undefined && parsed.bootId === bootId;
-  if (!sameBoot) return { trusted: [], hints: parsed.intact ? known : everything, clean: false };
+  // A filesystem that failed and was mounted again has lost what was not yet on its disk.
+  const lost = found.blocks * 512 < sizeOfChunks(file, known);
+  if (!sameBoot || lost)
+    return { trusted: [], hints: parsed.intact ? known : everything, clean: false };
   if (parsed.intact) return { trusted: known, hints: [], clean: !parsed.torn };
   const trusted = new Set(known);
   const hints = everything.filter((chunk) => !trusted.has(chunk));
   return { trusted: known, hints, clean: false };
+}
+
+function sizeOfChunks({ chunks }: IndexedFile, numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + (chunks[number]?.size ?? 0), 0);
 }
 
 async function startJournal(

@@ -5,6 +5,10 @@ import { ModelError } from "../core/errors.ts";
 const marginShare = 0.01;
 const maxMarginBytes = 67_108_864;
 
+const storeHint =
+  "free space there, evict models with `ballast store gc --max-bytes SIZE`, or choose another place";
+const outputHint = "free space there, or choose another folder";
+
 /** Keeps the promises of disk space: what accepted pulls still have to write. */
 export interface Ledger {
   /** Bytes promised and not yet written. */
@@ -14,6 +18,8 @@ export interface Ledger {
    * Rejects with NO_SPACE and the numbers when free space less other promises is short.
    */
   reserve(bytes: number): Promise<Reservation>;
+  /** Rejects with NO_SPACE and the numbers when fewer than `count` inodes are left there. */
+  requireInodes(count: number): Promise<void>;
 }
 
 export interface Reservation extends Disposable {
@@ -21,9 +27,14 @@ export interface Reservation extends Disposable {
   spend(bytes: number): void;
 }
 
-/** Opens the ledger of the filesystem that holds `root`. */
-export function createLedger(root: string): Ledger {
+/** Opens the ledger of the filesystem that holds a store, or of one inside an output folder. */
+export function createLedger(
+  root: string,
+  { outputFolder }: { readonly outputFolder?: string | undefined } = {},
+): Ledger {
   let reserved = 0;
+  const place = outputFolder ?? root;
+  const hint = outputFolder === undefined ? storeHint : outputHint;
   return {
     get reservedBytes() {
       return reserved;
@@ -31,9 +42,7 @@ export function createLedger(root: string): Ledger {
     reserve: async (bytes) => {
       const free = await usableBytes(root);
       if (bytes > 0 && bytes + reserved > free)
-        throw new ModelError("NO_SPACE", shortage(root, bytes, reserved, free), {
-          hint: "free space there, evict models with `ballast store gc --max-bytes SIZE`, or choose another place",
-        });
+        throw new ModelError("NO_SPACE", shortage(place, bytes, reserved, free), { hint });
       let left = bytes;
       reserved += bytes;
       const take = (count: number) => {
@@ -42,6 +51,13 @@ export function createLedger(root: string): Ledger {
         reserved -= taken;
       };
       return { spend: take, [Symbol.dispose]: () => take(left) };
+    },
+    requireInodes: async (count) => {
+      const { files, ffree } = await statfs(root);
+      // Filesystems that do not count inodes say 0.
+      if (files === 0 || count <= ffree) return;
+      const message = `not enough inodes at ${place}: ${count} files to make, ${ffree} inodes free`;
+      throw new ModelError("NO_SPACE", message, { hint });
     },
   };
 }

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdtemp, rm, symlink, unlink } from "node:fs/promises";
+import { link, mkdtemp, readdir, rm, symlink, unlink } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ModelError, systemCode } from "../core/errors.ts";
-import { withFileLock } from "../core/file-lock.ts";
+import { tryFileLock, withFileLock } from "../core/file-lock.ts";
 import type { Abortable } from "../core/progress.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 
@@ -17,11 +17,18 @@ export interface LockOptions extends Abortable {
   readonly wait?: boolean | undefined;
   /** Called once, when the wait begins. */
   readonly onWait?: (() => void) | undefined;
+  /**
+   * `socket` (the default) tells the living from the dead at once, on one host. `file` is for what
+   * several hosts see: the dead of another one count as such after half a minute. `either` is a
+   * socket, or a file where the filesystem has no sockets.
+   */
+  readonly kind?: "socket" | "file" | "either" | undefined;
 }
 
 /**
  * Takes the lock of a store: a listening unix socket at `path`. One that answers is held; one that
- * refuses was left by a dead process and is taken over. Rejects with STORE_LOCKED.
+ * refuses was left by a dead process and is taken over. Rejects with STORE_LOCKED, and with the
+ * system's error where no lock can be made.
  */
 export async function acquireLock(
   path: string,
@@ -30,7 +37,7 @@ export async function acquireLock(
   let told = false;
   for (;;) {
     options.signal?.throwIfAborted();
-    const lock = await tryLock(path);
+    const lock = await tryLock(path, options);
     if (lock !== undefined) return lock;
     if (options.wait !== true)
       throw new ModelError(
@@ -46,7 +53,38 @@ export async function acquireLock(
   }
 }
 
-async function tryLock(path: string): Promise<AsyncDisposable | undefined> {
+async function tryLock(path: string, { kind }: LockOptions): Promise<AsyncDisposable | undefined> {
+  if (kind === "file") return tryFileLock(path);
+  try {
+    return await trySocket(path);
+  } catch (error) {
+    if (kind !== "either" || !isNotSupported(error)) throw error;
+    return tryFileLock(path);
+  }
+}
+
+/** Tells whether a filesystem has said that it has no sockets or no hard links. */
+export function isNotSupported(error: unknown): boolean {
+  return ["EPERM", "ENOTSUP", "ENOSYS", "EINVAL"].includes(systemCode(error) ?? "");
+}
+
+/**
+ * Removes what is left beside the lock at `path` of processes that were killed while they took it.
+ * For its owner; those who are taking it now stay as they are.
+ */
+export async function sweepDeadLocks(path: string): Promise<void> {
+  const name = basename(path);
+  for (const other of await readdir(dirname(path))) {
+    const beside = join(dirname(path), other);
+    const suffix = other.startsWith(name) ? other.slice(name.length) : "";
+    // Taking it for a moment removes it where its holder died.
+    if (/^(?:\.break)+$/.test(suffix)) await withFileLock(beside, () => Promise.resolve());
+    if (/^\.[0-9a-f]{8}$/.test(suffix) && (await probe(beside)) === "dead")
+      await rm(beside, { force: true });
+  }
+}
+
+async function trySocket(path: string): Promise<AsyncDisposable | undefined> {
   const own = `${path}.${randomBytes(4).toString("hex")}`;
   const server = await listenAt(own);
   try {
@@ -76,6 +114,8 @@ async function claim(own: string, path: string): Promise<boolean> {
       await link(own, path);
       return true;
     } catch (error) {
+      // An owner swept it away in the moment between its making and its listening.
+      if (systemCode(error) === "ENOENT") return false;
       if (systemCode(error) !== "EEXIST") throw error;
     }
     const owner = await probe(path);

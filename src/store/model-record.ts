@@ -1,9 +1,10 @@
-import { mkdir, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { open, readdir, readFile, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { undefinedIfMissing } from "../core/absence.ts";
 import { isRecord } from "../core/chunk-index.ts";
 import { type Digest, digestHex, isDigest } from "../core/digest.ts";
 import { writeFileDurably } from "../core/durable-file.ts";
+import { makeFolder } from "../core/make-folder.ts";
 import type { Origin, StorePaths } from "./store-paths.ts";
 
 /** That an origin gave us a model: which manifest, which tree, under which tags. */
@@ -37,7 +38,7 @@ export async function writeRecord(
   paths: StorePaths,
   record: ModelRecord & { readonly lastUsed?: Date | undefined },
 ): Promise<void> {
-  await mkdir(folderOf(paths, record.origin), { recursive: true });
+  await makeFolder(folderOf(paths, record.origin));
   const { origin, lastUsed, ...rest } = record;
   const body = { name: origin.name, host: origin.host, repository: origin.repository, ...rest };
   await writeFileDurably(recordPath(paths, origin, record.manifest), `${JSON.stringify(body)}\n`);
@@ -64,7 +65,10 @@ export async function removeRecord(paths: StorePaths, record: ModelRecord): Prom
   await rm(grantPath(paths, record), { force: true });
 }
 
-/** Deletes what a kill left beside the records: half-written ones, grants without a record. */
+/**
+ * Deletes what is left beside the records: half-written ones, grants without a record, folders of
+ * repositories that have none any more.
+ */
 export async function sweepRecords(paths: StorePaths): Promise<void> {
   const entries = await listEntries(paths.grants);
   const there = new Set(entries);
@@ -72,6 +76,7 @@ export async function sweepRecords(paths: StorePaths): Promise<void> {
     const orphaned = path.endsWith(".files") && !there.has(path.replace(/files$/, "json"));
     if (orphaned || /\.json\.tmp-[0-9a-f]+$/.test(path)) await rm(path, { force: true });
   }
+  await removeEmptyFolders(paths.grants);
 }
 
 /** All records, of every origin or of one host. Files that are no record are passed over. */
@@ -131,6 +136,15 @@ async function listEntries(top: string): Promise<string[]> {
   return found
     .filter((entry) => entry.isFile() && basename(entry.parentPath) === recordFolder)
     .map((entry) => join(entry.parentPath, entry.name));
+}
+
+async function removeEmptyFolders(top: string): Promise<void> {
+  for (const entry of await readdir(top, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const folder = join(top, entry.name);
+    await removeEmptyFolders(folder);
+    if ((await readdir(folder)).length === 0) await rmdir(folder);
+  }
 }
 
 async function readRecordFile(path: string): Promise<StoredRecord | undefined> {

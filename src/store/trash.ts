@@ -10,16 +10,22 @@ import type { StorePaths } from "./store-paths.ts";
  * trash is deleted when the store is next opened. Idempotent.
  */
 export async function discard(paths: StorePaths, path: string): Promise<void> {
+  const aside = await moveToTrash(paths, path);
+  if (aside !== undefined) await removeAll(aside);
+}
+
+/** The first half of `discard`: returns what `removeAll` deletes; undefined when nothing is there. */
+export async function moveToTrash(paths: StorePaths, path: string): Promise<string | undefined> {
   const aside = join(paths.trash, randomBytes(8).toString("hex"));
   try {
     // A folder that moves to another parent must be writable by its owner.
     if ((await lstat(path)).isDirectory()) await chmod(path, 0o755);
     await rename(path, aside);
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return;
+    if (systemCode(error) === "ENOENT") return undefined;
     throw error;
   }
-  await removeAll(aside);
+  return aside;
 }
 
 /** Deletes everything in the trash. */
@@ -29,7 +35,7 @@ export async function emptyTrash(paths: StorePaths): Promise<void> {
 }
 
 /** Trees are read-only folders: their owner needs the write bit back to delete what is inside. */
-async function removeAll(path: string): Promise<void> {
+export async function removeAll(path: string): Promise<void> {
   if ((await lstat(path)).isDirectory()) {
     await chmod(path, 0o755);
     for (const entry of await readdir(path, { withFileTypes: true, recursive: false }))

@@ -1,5 +1,6 @@
-import { readdir } from "node:fs/promises";
-import { pathExists } from "../core/absence.ts";
+import { renameSync, statSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { pathExists, undefinedIfMissing } from "../core/absence.ts";
 import { forEachConcurrently } from "../core/concurrently.ts";
 import type { StorePaths } from "./store-paths.ts";
 
@@ -17,4 +18,20 @@ export async function wholeFiles(
     if (await pathExists(paths.file(id))) whole.add(id);
   });
   return whole;
+}
+
+/** Tells whether a committed file is at `path`, by its length: its bytes were verified before. */
+export async function isWhole(path: string, size: number): Promise<boolean> {
+  return (await stat(path).catch(undefinedIfMissing))?.size === size;
+}
+
+/**
+ * Renames a verified file to its place; false when one is there already, which stays, since trees
+ * link to its inode. Synchronous, so that two origins that commit the same file at once do not both
+ * find its place empty.
+ */
+export function showWhole(from: string, to: string, size: number): boolean {
+  if (statSync(to, { throwIfNoEntry: false })?.size === size) return false;
+  renameSync(from, to);
+  return true;
 }

@@ -1,4 +1,5 @@
 import { type FileHandle, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { createDigestHash, type Digest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
@@ -34,14 +35,16 @@ export function createBlobIngest(
   blobs: BlobFolder,
 ): BlobIngest {
   const path = uploads.newPath();
+  const layout = dirname(dirname(blobs.directory));
   const hash = createDigestHash();
   let size = 0;
   let over = false;
 
   const append = async (pieces: Pieces, options: Abortable = {}) => {
-    await using file = await onDisk(`write to ${name}`, () => uploads.open(path));
+    const write = <T>(work: () => Promise<T>) => onDisk(`write to ${name}`, work, layout);
+    await using file = await write(() => uploads.open(path));
     for await (const piece of stoppable(pieces, options.signal)) {
-      const written = onDisk(`write to ${name}`, () => writeFully(file, piece));
+      const written = write(() => writeFully(file, piece));
       hash.update(piece);
       await written;
       size += piece.byteLength;
@@ -53,12 +56,13 @@ export function createBlobIngest(
       throw mismatch(name, blob.digest, `${size} bytes instead of ${blob.size}`);
     const actual = hash.digest();
     if (actual !== blob.digest) throw mismatch(name, blob.digest, `content with ${actual}`);
-    await onDisk(`commit of ${blob.digest} to ${name}`, async () => {
+    const show = async () => {
       await syncFile(uploads, path);
       await rename(path, blobs.path(actual));
       over = true;
       await blobs.sync();
-    });
+    };
+    await onDisk(`commit of ${blob.digest} to ${name}`, show, layout);
   };
 
   const dispose = async () => {

@@ -66,7 +66,8 @@ export class IndexFile {
 
   #locked(work: () => Promise<void>, options: Abortable | undefined): Promise<void> {
     const locked = () => withFileLock(`${this.#path}.lock`, work, { signal: options?.signal });
-    const mine = this.#last.then(() => onDisk(`update of ${this.#path}`, locked));
+    const update = () => onDisk(`update of ${this.#path}`, locked, this.#directory);
+    const mine = this.#last.then(update);
     this.#last = mine.catch(() => undefined);
     return mine;
   }

@@ -1,10 +1,11 @@
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { undefinedIfMissing } from "../../core/absence.ts";
 import { isRecord } from "../../core/chunk-index.ts";
 import { syncDirectory } from "../../core/durable-file.ts";
 import { ModelError } from "../../core/errors.ts";
 import { parseJson } from "../../core/json.ts";
+import { makeFolder } from "../../core/make-folder.ts";
 import type { Abortable } from "../../core/progress.ts";
 import { onDisk } from "../../core/system-error.ts";
 import { OciLayout } from "./layout.ts";
@@ -37,7 +38,8 @@ export async function openLayout(
     throw new ModelError("NOT_FOUND", `${directory} is no OCI layout: it has no oci-layout file`, {
       hint: "check the path; a layout is a folder that a push to oci:DIR or another tool has made",
     });
-  if (create === true) await onDisk(`use of ${directory}`, () => prepare(layout, found, options));
+  if (create === true)
+    await onDisk(`use of ${directory}`, () => prepare(layout, found, options), layout.directory);
   await layout.indexFile.read();
   return layout;
 }
@@ -60,7 +62,7 @@ async function hasMarker(directory: string): Promise<boolean> {
 
 async function prepare(layout: OciLayout, found: boolean, options: Abortable): Promise<void> {
   if (!found) await refuseOtherFiles(layout.directory);
-  await mkdir(layout.blobs.directory, { recursive: true, mode: 0o755 });
+  await makeFolder(layout.blobs.directory, 0o755);
   await layout.uploads.sweep();
   if (!found) await createLayout(layout, options);
 }

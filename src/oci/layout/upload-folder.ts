@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { undefinedIfMissing } from "../../core/absence.ts";
 import { systemCode } from "../../core/errors.ts";
+import { makeFolder } from "../../core/make-folder.ts";
 import { ownProcess, processFate } from "../../core/process-identity.ts";
 
 /** Mode of every file in a layout, before the umask. */
@@ -18,7 +19,7 @@ export interface UploadFolder {
   open(path: string): Promise<FileHandle>;
   /** Removes what dead processes left; a file of an unknown host or container after a day. */
   sweep(): Promise<void>;
-  /** Removes the folder if it is empty, so that a layout at rest holds nothing of ours. */
+  /** Removes the folder if it is empty and may be, so that a layout at rest holds nothing of ours. */
   removeIfEmpty(): Promise<void>;
 }
 
@@ -35,7 +36,7 @@ export function createUploadFolder(layout: string): UploadFolder {
 /** Another process may remove the empty folder between our two steps, so both are tried again. */
 async function openUpload(folder: string, path: string): Promise<FileHandle> {
   for (let attempt = 1; ; attempt += 1) {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
+    await makeFolder(folder, 0o755);
     try {
       return await open(path, "a", fileMode);
     } catch (error) {
@@ -63,6 +64,8 @@ async function removeIfEmpty(folder: string): Promise<void> {
   try {
     await rmdir(folder);
   } catch (error) {
-    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "")) throw error;
+    // Whoever only reads a layout may have no right to change it.
+    const harmless = ["ENOENT", "ENOTEMPTY", "EEXIST", "EROFS", "EACCES", "EPERM"];
+    if (!harmless.includes(systemCode(error) ?? "")) throw error;
   }
 }

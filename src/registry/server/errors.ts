@@ -1,4 +1,4 @@
-import { type ErrorCode, isModelError, type ModelError } from "../../core/errors.ts";
+import { type ErrorCode, isModelError, type ModelError, systemCode } from "../../core/errors.ts";
 import { MissingBlobs } from "../../oci/layout/missing-blobs.ts";
 
 /** The error codes of distribution-spec 1.1, "Error Codes", and UNKNOWN for what is our own fault. */
@@ -53,10 +53,14 @@ export function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
   if (error instanceof MissingBlobs) return blobsMissing(error);
   if (!isModelError(error)) return new ProtocolError(...internalFailure);
+  if (systemCode(error.cause) === "EROFS") return new ProtocolError(...readOnly);
   return new ProtocolError(...(answers[error.code]?.(error.message) ?? internalFailure));
 }
 
 type Answer = ConstructorParameters<typeof ProtocolError>;
+
+/** What distribution answers in its read-only mode. */
+const readOnly: Answer = [405, { code: "UNSUPPORTED", message: "the registry is read-only" }];
 
 const internalFailure: Answer = [500, { code: "UNKNOWN", message: "the registry failed" }];
 

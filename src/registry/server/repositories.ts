@@ -1,6 +1,7 @@
-import { access, mkdir, readdir } from "node:fs/promises";
+import { access, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { undefinedIfMissing } from "../../core/absence.ts";
+import { makeFolder } from "../../core/make-folder.ts";
 import { isRepository } from "../../core/reference.ts";
 import { onDisk } from "../../core/system-error.ts";
 import type { OciLayout } from "../../oci/layout/layout.ts";
@@ -20,7 +21,7 @@ export interface Repositories extends AsyncDisposable {
 export async function openRepositories(root: string): Promise<Repositories> {
   const directory = resolve(root);
   const open = new Map<string, OciLayout>();
-  await onDisk(`creation of ${root}`, () => mkdir(directory, { recursive: true }));
+  await onDisk(`creation of ${root}`, () => makeFolder(directory));
   await onDisk(`sweep of ${root}`, () => sweepUploads(directory));
 
   const find = async (name: string) => {
