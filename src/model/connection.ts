@@ -3,6 +3,7 @@ import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
+import type { TransferOptions } from "../transfer/transfer.ts";
 
 /** How to reach registries; the same for every call that takes a reference. */
 export interface ConnectionOptions {
@@ -28,7 +29,10 @@ export interface RequestCounts {
   readonly redirected: number;
 }
 
-export interface CallOptions extends RunOptions, ConnectionOptions {}
+export interface CallOptions extends RunOptions, ConnectionOptions {
+  /** Threads and connections, either way (a push has 4 connections by default); the rest is of a pull. */
+  readonly transfer?: TransferOptions | undefined;
+}
 
 /** A repository and what talking to it has cost so far. */
 export interface Connection extends AsyncDisposable {
@@ -67,6 +71,7 @@ export async function connect(
     credentials,
     environment,
     writes,
+    connections: options.transfer?.connections,
   });
   return {
     repository,

@@ -15,6 +15,7 @@ import {
   removeObsolete,
 } from "./output-folder.ts";
 import { type Placing, placeFiles } from "./place-files.ts";
+import { checkPlacing } from "./placing-check.ts";
 import { describePull, type Pulled, type PullWork, selectionOf } from "./pull-work.ts";
 import { bringFiles } from "./pulled-model.ts";
 import { type PulledFile, type PulledState, writePulledState } from "./pulled-state.ts";
@@ -46,6 +47,8 @@ export async function fillFolder(work: FolderWork): Promise<Pulled> {
   const absent = files.filter((file) => !inPlace.has(file.path));
   const kept = files.filter((file) => inPlace.has(file.path));
   reportKept(work, kept);
+  if (work.store !== undefined && absent.length > 0)
+    await checkPlacing(work.store, { ...work, files: absent, obsolete });
   const { bytes, sourceOf, placing } =
     work.store === undefined
       ? await bringIntoFolder({ ...work, files: absent }, state)
@@ -87,6 +90,8 @@ async function bringThroughStore(work: FolderWork, store: Store): Promise<Brough
   const placing = link ? "link" : "copy";
   if (files.length === 0) return { bytes: { moved: 0, reused: 0 }, sourceOf: () => "", placing };
   const bytes = await bringFiles(store, work);
+  if (store.isReadOnly)
+    return { bytes, sourceOf: (file) => store.paths.file(fileId(file)), placing };
   const { treeId } = opened.record;
   const selection = selectionOf(opened, files);
   const tree = await buildTree(store.paths, { treeId, selection, files });

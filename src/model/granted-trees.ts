@@ -1,6 +1,7 @@
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { undefinedIfMissing } from "../core/absence.ts";
 import { fileId } from "../core/chunk-index.ts";
 import { readIndex } from "../store/chunk-locations.ts";
 import { grantedFiles, type StoredRecord } from "../store/model-record.ts";
@@ -24,7 +25,10 @@ export async function grantedTrees(paths: StorePaths, record: StoredRecord): Pro
   if (allowed.size === index?.files.length) return all;
   const trees: string[] = [];
   for (const tree of all) {
-    const entries = await readdir(tree, { recursive: true, withFileTypes: true });
+    const options = { recursive: true, withFileTypes: true } as const;
+    const entries = await readdir(tree, options).catch(undefinedIfMissing);
+    // Removed meanwhile: who lists models takes no lock.
+    if (entries === undefined) continue;
     const files = entries.filter((entry) => entry.isFile());
     const pathOf = (entry: Dirent) => relative(tree, join(entry.parentPath, entry.name));
     if (files.every((entry) => allowed.has(pathOf(entry)))) trees.push(tree);

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { checkCount } from "../core/count.ts";
 import type { Digest } from "../core/digest.ts";
 import type { RunOptions } from "../core/progress.ts";
 import type { BlobBody, Repository } from "../oci/repository.ts";
@@ -6,14 +7,16 @@ import { readSlices } from "../pack/chunk-reader.ts";
 import type { FreshLayer } from "../pack/open-layer.ts";
 import type { SourceFile } from "../source/source.ts";
 
-/** Layers uploaded at once. */
-const uploads = 4;
+/** Layers uploaded at once, unless told otherwise: more wait for the registry's hashing. */
+const defaultUploads = 4;
 /** Memory for reading one layer again while it is uploaded (64 MiB). */
 const rereadBytes = 67_108_864;
 
 export interface UploadOptions extends RunOptions {
   readonly repository: Repository;
   readonly dryRun: boolean;
+  /** Layers uploaded at once. */
+  readonly connections: number | undefined;
 }
 
 /** Layers on their way to a repository, a few at once. */
@@ -32,7 +35,7 @@ export function createLayerUploads(options: UploadOptions): LayerUploads {
   const failure = new AbortController();
   const signals = [failure.signal, ...(options.signal === undefined ? [] : [options.signal])];
   const signal = AbortSignal.any(signals);
-  const limit = pLimit(uploads);
+  const limit = pLimit(checkCount("connections", options.connections ?? defaultUploads));
   const pending: Promise<void>[] = [];
   const moved = { bytes: 0, layers: 0 };
 

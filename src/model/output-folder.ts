@@ -13,6 +13,8 @@ import type { PulledFile, PulledState } from "./pulled-state.ts";
 export const stateFolder = ".ballast";
 /** In there: copies and links on their way to their places. */
 export const stagingFolder = "placing";
+/** What stays in there between pulls. Locks are removed by those who hold or want them. */
+const staysInState = /^(?:VERSION|blobs|pulled\.json|lock(?:\..+)?)$/;
 
 /** Refuses a model with files where Ballast keeps its own. Throws INVALID_PATH. */
 export function refuseReservedPaths(index: ChunkIndex, name: string): void {
@@ -86,10 +88,10 @@ export function isUntouched(file: PulledFile, found: { size: number; mtimeMs: nu
 
 /** Removes what only a running pull needs from the state folder, and documents but for `keep`. */
 export async function clearWork(directory: string, keep: readonly Digest[]): Promise<void> {
-  const work = ["files", "ingest", "trees", "grants", "reserve", "trash", "quarantine"];
   const paths = storePaths(join(directory, stateFolder));
-  for (const name of [...work, stagingFolder])
-    await rm(join(paths.root, name), { recursive: true, force: true });
+  for (const name of await readdir(paths.root))
+    if (!staysInState.test(name))
+      await rm(join(paths.root, name), { recursive: true, force: true });
   const kept = new Set(keep.map(digestHex));
   for (const name of await readdir(paths.blobs))
     if (!kept.has(name)) await rm(join(paths.blobs, name), { force: true });

@@ -64,13 +64,14 @@ export async function packModel(
   options: PackModelOptions,
 ): Promise<PackedModel> {
   const { source, repository } = target;
-  const { dryRun = false, signal, onProgress } = options;
-  const uploads = createLayerUploads({ repository, dryRun, signal, onProgress });
+  const { dryRun = false, transfer, signal, onProgress } = options;
+  const { connections, threads } = transfer ?? {};
+  const uploads = createLayerUploads({ repository, dryRun, connections, signal, onProgress });
   const stop = signal === undefined ? uploads.failed : AbortSignal.any([signal, uploads.failed]);
   const reading = { ...options, signal: stop };
   const size = layerTarget(source.files.reduce((sum, file) => sum + file.size, 0));
   const chosen = await chooseBase(source, reading);
-  await using hashPool = createHashPool();
+  await using hashPool = createHashPool({ threads });
   const packer = new LayerPacker({
     target: size,
     // Beside a whole layer there is room for the next chunk, so reading is never stuck.
@@ -159,9 +160,9 @@ async function readFresh(
   for await (const chunk of readSlices(fresh, readingOptions(options))) await packer.repack(chunk);
 }
 
-function readingOptions({ signal, onProgress }: PushOptions) {
+function readingOptions({ transfer, signal, onProgress }: PushOptions) {
   const onWarning = (message: string) => onProgress?.({ type: "warning", message });
-  return { budgetBytes, signal, onWarning };
+  return { budgetBytes, threads: transfer?.threads, signal, onWarning };
 }
 
 function makeManifest(target: PushTarget, index: ChunkIndex) {

@@ -1,10 +1,11 @@
-import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Digest } from "../core/digest.ts";
-import { ModelError } from "../core/errors.ts";
+import { ModelError, systemCode } from "../core/errors.ts";
+import { makeFolder } from "../core/make-folder.ts";
 import { parseReference } from "../core/reference.ts";
 import type { Selection } from "../core/selection.ts";
 import { openStore, type Store } from "../store/store.ts";
+import type { OpenStoreOptions } from "../store/store-root.ts";
 import { buildTree } from "../store/tree.ts";
 import { type CallOptions, connect, type RequestCounts } from "./connection.ts";
 import { describeFailure } from "./failure.ts";
@@ -57,7 +58,13 @@ export async function pull(options: PullOptions): Promise<PullResult> {
   try {
     return await pullModel(options);
   } catch (error) {
-    throw describeFailure(error, "pull", options.signal);
+    const places = [options.store, options.output].filter((place) => place !== undefined);
+    throw describeFailure(
+      error,
+      "pull",
+      options.signal,
+      places.map((place) => resolve(place)),
+    );
   }
 }
 
@@ -83,12 +90,49 @@ async function pullModel(options: PullOptions): Promise<PullResult> {
   return { ...pulled, requests: connection.requests, warnings };
 }
 
+/** Where the files go: a folder, the store inside it, and a store to keep the model in. */
+interface PullPlaces {
+  readonly folder: Store | undefined;
+  readonly store: Store | undefined;
+}
+
 async function pullFrom(target: PullTarget, options: PullOptions): Promise<Pulled> {
-  const { output, store: root, onProgress } = options;
-  if (output !== undefined) await mkdir(output, { recursive: true });
+  const { output, store: root } = options;
+  if (output !== undefined) await makeFolder(output);
   await using folder =
-    output === undefined ? undefined : await open(join(output, stateFolder), options);
-  await using store = root === undefined ? undefined : await open(root, options);
+    output === undefined
+      ? undefined
+      : await open(join(output, stateFolder), options, { outputFolder: output });
+  await using store =
+    root === undefined ? undefined : await open(root, options, { orReadOnly: true });
+  try {
+    return await pullInto({ folder, store }, target, options);
+  } catch (error) {
+    if (store?.isReadOnly !== true || !isRefusedWrite(error)) throw error;
+    throw new ModelError(
+      "STORE_IO",
+      `the store ${store.paths.root} is read-only and does not hold these files of ${options.reference}`,
+      {
+        hint: "name another store with --store, or pull into a folder with -o alone",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Node's recursive mkdir says ENOENT on a read-only filesystem. */
+function isRefusedWrite(error: unknown): boolean {
+  const code = systemCode(error);
+  const isFolder = error instanceof Error && "syscall" in error && error.syscall === "mkdir";
+  return code === "EROFS" || (code === "ENOENT" && isFolder);
+}
+
+async function pullInto(
+  { folder, store }: PullPlaces,
+  target: PullTarget,
+  options: PullOptions,
+): Promise<Pulled> {
+  const { output, onProgress } = options;
   const holder = store ?? folder;
   if (holder === undefined) throw new Error("a pull to nowhere");
   const last = folder === undefined ? undefined : await readPulledState(folder.paths.root);
@@ -97,18 +141,22 @@ async function pullFrom(target: PullTarget, options: PullOptions): Promise<Pulle
   const files = chooseFiles(opened.model.index, options, opened.model.name);
   const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
   onProgress?.({ type: "start", activity: "pull", totalBytes, files: files.length });
-  const { signal, overwrite = false, link = false } = options;
+  const { signal, transfer, overwrite = false, link = false } = options;
   const { repository, reference } = target;
-  const work = { repository, opened, files, tag: reference.tag, signal, onProgress };
+  const work = { repository, opened, files, tag: reference.tag, transfer, signal, onProgress };
   return output === undefined || folder === undefined
     ? await fillTree(holder, work)
     : await fillFolder({ ...work, output, folder, store, last, overwrite, link });
 }
 
-function open(root: string, { waitForLock, signal, onProgress }: PullOptions): Promise<Store> {
+function open(
+  root: string,
+  { waitForLock, signal, onProgress }: PullOptions,
+  kind: Pick<OpenStoreOptions, "outputFolder" | "orReadOnly">,
+): Promise<Store> {
   const message = "waiting for another process to finish with the store";
   const onWait = () => onProgress?.({ type: "notice", message });
-  return openStore(root, { wait: waitForLock, signal, onWait });
+  return openStore(root, { ...kind, wait: waitForLock, signal, onWait });
 }
 
 async function fillTree(store: Store, work: PullWork): Promise<Pulled> {

@@ -13,12 +13,12 @@ import {
   touchRecord,
   writeRecord,
 } from "../store/model-record.ts";
+import { countNewInodes } from "../store/new-inodes.ts";
 import type { Store } from "../store/store.ts";
 import { type Origin, originOf } from "../store/store-paths.ts";
-import { createBlobRangeReader } from "../transfer/blob-range-reader.ts";
-import { startDiskThreads } from "../transfer/disk-threads.ts";
 import { makePresent } from "../transfer/present.ts";
 import type { ByteCounts } from "../transfer/tally.ts";
+import { openTransfer } from "../transfer/transfer.ts";
 import type { PullWork } from "./pull-work.ts";
 import { fetchModel, type ResolvedModel } from "./resolve.ts";
 
@@ -47,25 +47,41 @@ export async function openModel(
   options: RunOptions & { readonly isHere: boolean },
 ): Promise<OpenedModel> {
   const origin = originOf(repository.name);
-  const lease = store.lease(origin, digest);
+  const lease = await store.lease(origin, digest, options);
   try {
     const known = await readRecord(store.paths, origin, digest);
     // Another origin's copy would not do: its registry has not said that this origin may read it.
     const cache = known === undefined && !options.isHere ? undefined : store;
     const model = await fetchModel(repository, digest, { ...options, cache });
-    await store.writeBlob(model.manifestBytes);
-    await store.writeBlob(model.indexBytes);
     const tag = reference.digest === undefined ? reference.tag : undefined;
-    const record = makeRecord(model, origin, { known, tag });
-    const previousDigest = await moveTag(store, record, tag);
-    if (known === undefined || known.tags.length !== record.tags.length)
-      await writeRecord(store.paths, record);
-    else await touchRecord(store.paths, record);
-    return { model, record, previousDigest, [Symbol.dispose]: () => lease[Symbol.dispose]() };
+    const recorded = await store.changes.hold(() => recordModel(store, model, { origin, tag }), {
+      signal: options.signal,
+    });
+    return { model, ...recorded, [Symbol.dispose]: () => lease[Symbol.dispose]() };
   } catch (error) {
     lease[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Keeps a model's documents and writes its record; the caller holds `changes`. */
+async function recordModel(
+  store: Store,
+  model: ResolvedModel,
+  { origin, tag }: { origin: Origin; tag: string | undefined },
+): Promise<Pick<OpenedModel, "record" | "previousDigest">> {
+  const before = store.isReadOnly ? await readRecord(store.paths, origin, model.digest) : undefined;
+  if (before !== undefined) return { record: before, previousDigest: undefined };
+  await store.writeBlob(model.manifestBytes);
+  await store.writeBlob(model.indexBytes);
+  // Others may have recorded, pinned or tagged it while it was fetched.
+  const known = await readRecord(store.paths, origin, model.digest);
+  const record = makeRecord(model, origin, { known, tag });
+  const previousDigest = await moveTag(store, record, tag);
+  if (known === undefined || known.tags.length !== record.tags.length)
+    await writeRecord(store.paths, record);
+  else await touchRecord(store.paths, record);
+  return { record, previousDigest };
 }
 
 function makeRecord(
@@ -122,16 +138,15 @@ export async function bringFiles(
 ): Promise<ByteCounts> {
   const { repository, opened, files, signal, onProgress } = work;
   const { record, model } = opened;
-  await using disk = startDiskThreads();
-  const reader = createBlobRangeReader(repository, disk);
+  await store.ledger.requireInodes(await countNewInodes(store.paths, record.origin, files));
+  await using transfer = openTransfer(repository, work.transfer);
   const { index } = model;
   return await makePresent({
     store,
     record,
     index,
     files,
-    reader,
-    disk,
+    transfer,
     donors,
     signal,
     onProgress,

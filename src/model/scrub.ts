@@ -5,6 +5,7 @@ import type { RunOptions } from "../core/progress.ts";
 import { readIndex } from "../store/chunk-locations.ts";
 import { listRecords } from "../store/model-record.ts";
 import { quarantineFile } from "../store/quarantine.ts";
+import { withReserve } from "../store/reserve.ts";
 import type { Store } from "../store/store.ts";
 import { startDiskThreads } from "../transfer/disk-threads.ts";
 import { findWrongRanges } from "./file-check.ts";
@@ -33,11 +34,20 @@ export async function scrub(store: Store, options: RunOptions): Promise<Scrub> {
       onProgress?.({ type: "bytes", path: name, fileSize, bytes: count, how: "checked" });
     const wrong = await findWrongRanges(disk, path, file, { signal, onChecked });
     if (wrong.length === 0) return;
-    await quarantineFile(store.paths, id);
+    const isUnreadable = wrong.some((range) => range.isUnreadable === true);
     const lost = wrong.reduce((sum, { size }) => sum + size, 0);
-    problems.push({ path: name, problem: `${lost} bytes have rotted; moved to quarantine/${id}` });
+    const what = `${lost} bytes ${isUnreadable ? "cannot be read or " : ""}have rotted`;
+    problems.push({ path: name, problem: `${what}; ${await setAside(store, id, isUnreadable)}` });
   });
   return { files: files.size, bytes, problems };
+}
+
+/** Takes a rotten file out of use, where that can be; returns what was done, in words. */
+async function setAside(store: Store, id: string, isUnreadable: boolean): Promise<string> {
+  if (store.isReadOnly) return "the store is read-only, so it stays in use";
+  const name = isUnreadable ? `${id}.unreadable` : id;
+  await withReserve(store.paths, () => quarantineFile(store.paths, id, name));
+  return `moved to quarantine/${name}`;
 }
 
 /** The whole files of all models, each once. */

@@ -1,13 +1,16 @@
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { pathExists } from "../core/absence.ts";
+import { pathExists, undefinedIfMissing } from "../core/absence.ts";
 import { type Digest, isDigest } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { parseReference, repositoryName } from "../core/reference.ts";
 import { collect, exclusiveBytes, removeModelRecord } from "../store/garbage.ts";
-import { listRecords, type StoredRecord, writeRecord } from "../store/model-record.ts";
+import { listRecords, type StoredRecord } from "../store/model-record.ts";
+import { setPinned } from "../store/pin.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { storePaths } from "../store/store-paths.ts";
+import type { OpenStoreOptions } from "../store/store-root.ts";
 import { describeFailure } from "./failure.ts";
 import { grantedTrees } from "./granted-trees.ts";
 import { scrub } from "./scrub.ts";
@@ -42,7 +45,20 @@ export interface FreedBytes {
 
 /** Lists the models of a store, most recently used first. Needs no lock. */
 export async function listModels(options: Pick<StoreOptions, "store">): Promise<StoredModel[]> {
-  const paths = storePaths(options.store);
+  try {
+    return await list(options.store);
+  } catch (error) {
+    throw describeFailure(error, "listing", undefined);
+  }
+}
+
+async function list(root: string): Promise<StoredModel[]> {
+  const paths = storePaths(root);
+  const found = await stat(root).catch(undefinedIfMissing);
+  if (found?.isDirectory() === false)
+    throw new ModelError("NOT_FOUND", `there is no store at ${root}: it is no folder`, {
+      hint: "name the store with --store or BALLAST_STORE",
+    });
   const records = await listRecords(paths);
   const newestFirst = records.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
   const exclusive = await exclusiveBytes(paths, records);
@@ -67,7 +83,7 @@ export async function listModels(options: Pick<StoreOptions, "store">): Promise<
 export async function removeModel(options: StoreOptions & { model: string }): Promise<FreedBytes> {
   return withStore(options, async (store) => {
     const record = await findModel(store, options.model);
-    const freed = await removeModelRecord(store.paths, record, (each) => store.isLeased(each));
+    const freed = await removeModelRecord(store, record, options);
     return { removed: [nameOf(record)], freed };
   });
 }
@@ -79,10 +95,10 @@ export async function removeModel(options: StoreOptions & { model: string }): Pr
 export async function collectGarbage(
   options: StoreOptions & { maxBytes?: number | undefined; dryRun?: boolean | undefined },
 ): Promise<FreedBytes> {
-  const { maxBytes, dryRun } = options;
+  const { maxBytes, dryRun, signal } = options;
+  const bytes = maxBytes === undefined ? undefined : { high: maxBytes, low: maxBytes };
   return withStore(options, async (store) => {
-    const leased = (record: StoredRecord) => store.isLeased(record);
-    const swept = await collect(store.paths, { leased, maxBytes, dryRun });
+    const swept = await collect(store, { watermarks: { bytes }, dryRun, signal });
     return { removed: swept.removed.map(nameOf), freed: swept.freedBytes };
   });
 }
@@ -93,7 +109,7 @@ export async function pinModel(
 ): Promise<void> {
   await withStore(options, async (store) => {
     const record = await findModel(store, options.model);
-    await writeRecord(store.paths, { ...record, pinned: options.pinned });
+    await setPinned(store, record, options.pinned, options);
   });
 }
 
@@ -103,11 +119,14 @@ export async function verifyStore(options: StoreOptions): Promise<{
   readonly bytes: number;
   readonly problems: readonly { readonly path: string; readonly problem: string }[];
 }> {
-  return withStore(options, (store) => scrub(store, options));
+  return withStore({ ...options, orReadOnly: true }, (store) => scrub(store, options));
 }
 
-async function withStore<T>(options: StoreOptions, work: (store: Store) => Promise<T>): Promise<T> {
-  const { store: root, waitForLock: wait, signal, onProgress } = options;
+async function withStore<T>(
+  options: StoreOptions & Pick<OpenStoreOptions, "orReadOnly">,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  const { store: root, waitForLock: wait, orReadOnly, signal, onProgress } = options;
   try {
     if (!(await pathExists(storePaths(root).version)))
       throw new ModelError("NOT_FOUND", `there is no store at ${root}`, {
@@ -118,10 +137,10 @@ async function withStore<T>(options: StoreOptions, work: (store: Store) => Promi
         type: "notice",
         message: "waiting for another process to finish with the store",
       });
-    await using store = await openStore(root, { wait, signal, onWait });
+    await using store = await openStore(root, { wait, orReadOnly, signal, onWait });
     return await work(store);
   } catch (error) {
-    throw describeFailure(error, "work on the store", options.signal);
+    throw describeFailure(error, "work on the store", options.signal, [root]);
   }
 }
 

@@ -4,10 +4,9 @@ import { createDigestHash, type Digest } from "../core/digest.ts";
 import { isModelError } from "../core/errors.ts";
 import { parseReference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
-import { createBlobRangeReader } from "../transfer/blob-range-reader.ts";
-import { startDiskThreads } from "../transfer/disk-threads.ts";
 import { type FetchRange, planFetches } from "../transfer/fetch-plan.ts";
 import type { RangeReader } from "../transfer/range-reader.ts";
+import { openTransfer } from "../transfer/transfer.ts";
 import { type CallOptions, connect } from "./connection.ts";
 import { resolveModel } from "./resolve.ts";
 import {
@@ -18,9 +17,6 @@ import {
   type VerifyProblem,
   type VerifyResult,
 } from "./verify-report.ts";
-
-/** Ranges read at once. */
-const rangesAtOnce = 8;
 
 /** Reads every byte of a model where it is served from, without keeping any. */
 export async function verifyReference(text: string, options: CallOptions): Promise<VerifyResult> {
@@ -51,11 +47,11 @@ async function checkChunks(
   const onChecked = ({ path, size: fileSize }: IndexedFile, bytes: number) =>
     onProgress?.({ type: "bytes", path, fileSize, bytes, how: "checked" });
   const wanted = files.flatMap((file) => file.chunks.map((chunk) => ({ chunk, target: file })));
-  const { ranges, repeats } = planFetches(wanted);
+  await using transfer = openTransfer(repository, options.transfer);
+  const { connections, rangeBytes, reader } = transfer;
+  const { ranges, repeats } = planFetches(wanted, rangeBytes);
   const problems = new Map<Digest, string>();
-  await using disk = startDiskThreads();
-  const reader = createBlobRangeReader(repository, disk);
-  await forEachConcurrently(ranges, rangesAtOnce, async (range) => {
+  await forEachConcurrently(ranges, connections, async (range) => {
     const layer = layers[range.layer]?.digest;
     if (layer === undefined) throw new Error(`no layer ${range.layer}`);
     for (const found of await checkRange(reader, range, { layer, signal })) problems.set(...found);

@@ -2,11 +2,11 @@ import type { Digest } from "../core/digest.ts";
 import { threadCount } from "../core/worker-pool.ts";
 import { startWorkerThread, type WorkerThread } from "../core/worker-thread.ts";
 import { workerUrl } from "../core/worker-url.ts";
-import type { DiskAnswer, DiskQuestion, SourceSlice } from "./disk-worker.ts";
+import type { DiskAnswer, DiskQuestion, FetchNote, SourceSlice } from "./disk-worker.ts";
 import type { FileSlice } from "./range-reader.ts";
 import { openSliceStream, type SliceStream } from "./slice-stream.ts";
 
-export type DiskThread = WorkerThread<DiskQuestion, DiskAnswer>;
+export type DiskThread = WorkerThread<DiskQuestion, DiskAnswer, FetchNote>;
 
 interface RunningThread {
   readonly thread: DiskThread;
@@ -41,7 +41,7 @@ export function startDiskThreads(threads?: number): DiskThreads {
     const idlest = running.toSorted((a, b) => load(a) - load(b))[0];
     if (idlest !== undefined && (load(idlest) === 0 || running.length === limit)) return idlest;
     const started = {
-      thread: startWorkerThread<DiskQuestion, DiskAnswer>(url),
+      thread: startWorkerThread<DiskQuestion, DiskAnswer, FetchNote>(url),
       streams: new Set<number>(),
     };
     running.push(started);

@@ -22,13 +22,22 @@ export interface FetchPlan<Target> {
   readonly repeats: readonly { from: WantedChunk<Target>; to: WantedChunk<Target> }[];
 }
 
+/** A range of this length (64 GiB) holds any layer whole. */
+const wholeLayerBytes = 68_719_476_736;
+
 /** Small files come many to a range; more than this would be too much to ask for again at once. */
 const maxChunksPerRange = 1024;
 
-/** Plans the fewest ranges of at most `maxBytes` (default 32 MiB) that bring each chunk once. */
+/** With more requests than this, ranges get longer: registries count requests. */
+const manyRanges = 384;
+
+/**
+ * Plans the fewest ranges of at most `maxBytes` that bring each chunk once; by default 32 MiB, and
+ * as much more as it takes to stay at 384 ranges.
+ */
 export function planFetches<Target>(
   wanted: Iterable<WantedChunk<Target>>,
-  maxBytes: number = maxChunkBytes,
+  maxBytes?: number,
 ): FetchPlan<Target> {
   const first = new Map<Digest, WantedChunk<Target>>();
   const repeats: { from: WantedChunk<Target>; to: WantedChunk<Target> }[] = [];
@@ -40,7 +49,18 @@ export function planFetches<Target>(
   const inLayerOrder = [...first.values()].sort(
     (a, b) => a.chunk.layer - b.chunk.layer || a.chunk.offset - b.chunk.offset,
   );
-  return { ranges: joinNeighbours(inLayerOrder, maxBytes), repeats };
+  const ranges =
+    maxBytes === undefined ? joinFewest(inLayerOrder) : joinNeighbours(inLayerOrder, maxBytes);
+  return { ranges, repeats };
+}
+
+function joinFewest<Target>(sorted: readonly WantedChunk<Target>[]): FetchRange<Target>[] {
+  let ranges = joinNeighbours(sorted, maxChunkBytes);
+  for (let bytes = 2 * maxChunkBytes; ranges.length > manyRanges; bytes *= 2) {
+    ranges = joinNeighbours(sorted, bytes);
+    if (bytes >= wholeLayerBytes) break;
+  }
+  return ranges;
 }
 
 /** Joins chunks sorted by place into ranges of at most `maxBytes` and 1024 chunks. */

@@ -36,7 +36,7 @@ export async function fetchRange(run: IngestRun, range: FetchRange<ChunkTarget>)
 
 /** Reads a range once; returns the chunks that came wrong. What came right stays, also in a failure. */
 async function readOnce(run: IngestRun, range: FetchRange<ChunkTarget>): Promise<Wrong[]> {
-  const { reader, index, signal } = run.options;
+  const { transfer, index, signal } = run.options;
   signal?.throwIfAborted();
   const layer = index.layers[range.layer];
   if (layer === undefined) throw new Error(`no layer ${range.layer}`);
@@ -60,7 +60,7 @@ async function readOnce(run: IngestRun, range: FetchRange<ChunkTarget>): Promise
     const slices = range.wanted.map((wanted) => run.intake.sliceOf(wanted));
     const { offset, length } = range;
     const options = { signal, onBytes: counter.add, onSlices };
-    await reader.readInto({ layer: layer.digest, offset, length }, slices, options);
+    await transfer.reader.readInto({ layer: layer.digest, offset, length }, slices, options);
   } finally {
     counter.takeBack(left);
     await Promise.allSettled(accepting);
@@ -108,12 +108,12 @@ function mismatch(
   { chunk, target }: Wanted,
   actual: Digest | undefined,
 ): ModelError {
-  const { reader, index } = run.options;
+  const { transfer, index } = run.options;
   const layer = index.layers[chunk.layer]?.digest;
   const what = `layer ${layer} at byte ${chunk.offset} (for ${target.wanted.file.path})`;
   return new ModelError(
     "DIGEST_MISMATCH",
-    `${reader.name} served wrong bytes: ${what} should be ${chunk.digest}, is ${actual}`,
+    `${transfer.reader.name} served wrong bytes: ${what} should be ${chunk.digest}, is ${actual}`,
     {
       hint: "the registry's copy or the index is damaged: push the model again; nothing wrong was kept",
     },

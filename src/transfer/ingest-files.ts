@@ -15,9 +15,6 @@ import type { PresentOptions, WantedFile } from "./present.ts";
 import type { FileSlice } from "./range-reader.ts";
 import type { Tally } from "./tally.ts";
 
-/** Requests under way at once, unless told otherwise. */
-const defaultConnections = 8;
-
 /** What one call of `ingestFiles` works with. */
 export interface IngestRun {
   readonly options: PresentOptions;
@@ -37,11 +34,11 @@ export async function ingestFiles(
   const run = { options, intake, reservation, tally };
   for (const { wanted, bytes } of intake.resumed) tally.addReused(wanted, bytes);
   const absent = await copyLocal(run, local);
-  const { ranges, repeats } = planFetches(absent);
-  const connections = options.connections ?? defaultConnections;
+  const { connections, rangeBytes } = options.transfer;
+  const { ranges, repeats } = planFetches(absent, rangeBytes);
   await forEachConcurrently(ranges, connections, (range) => fetchRange(run, range));
   for (const { from, to } of repeats)
-    if (!(await copyChunk(run, to, await whereNow(run, from))))
+    if (!(await copyChunk(run, to, { donor: await whereNow(run, from), rotten: new Set() })))
       throw new ModelError(
         "STORE_IO",
         `a chunk of ${from.target.wanted.file.path} changed on disk`,
@@ -65,35 +62,43 @@ async function copyLocal(
   local: ReadonlyMap<Digest, ChunkLocation>,
 ): Promise<WantedChunk<ChunkTarget>[]> {
   const absent: WantedChunk<ChunkTarget>[] = [];
+  const rotten = new Set<string>();
   await forEachConcurrently(run.intake.missing, 4, async (wanted) => {
     run.options.signal?.throwIfAborted();
     const donor = local.get(wanted.chunk.digest);
-    if (donor === undefined || !(await copyChunk(run, wanted, donor))) absent.push(wanted);
+    const copied = donor !== undefined && (await copyChunk(run, wanted, { donor, rotten }));
+    if (!copied) absent.push(wanted);
   });
+  await putAside(run, rotten);
   return absent;
+}
+
+/** Only now: until then the right chunks of such a file could still be copied. */
+async function putAside({ options }: IngestRun, rotten: Iterable<string>): Promise<void> {
+  const { store, onProgress } = options;
+  for (const path of rotten) {
+    const message = `${path} has rotted; what is wrong of it is fetched again`;
+    onProgress?.({ type: "warning", message });
+    if (dirname(path) === store.paths.files) await quarantineFile(store.paths, basename(path));
+  }
 }
 
 /** Copies one chunk, hashing what is written. False when the donor does not hold it any more. */
 async function copyChunk(
   run: IngestRun,
   wanted: WantedChunk<ChunkTarget>,
-  donor: ChunkLocation,
+  { donor, rotten }: { readonly donor: ChunkLocation; readonly rotten: Set<string> },
 ): Promise<boolean> {
   const { chunk, target } = wanted;
-  const { store, disk, onProgress } = run.options;
+  const { transfer } = run.options;
   const digest = await copyUnlessGone(
-    disk,
+    transfer.disk,
     { ...donor, size: chunk.size },
     run.intake.sliceOf(wanted),
   );
   if (digest === undefined) return false;
   if (digest !== chunk.digest) {
-    onProgress?.({
-      type: "warning",
-      message: `${donor.path} has rotted; its bytes are fetched again`,
-    });
-    if (dirname(donor.path) === store.paths.files)
-      await quarantineFile(store.paths, basename(donor.path));
+    rotten.add(donor.path);
     return false;
   }
   run.reservation.spend(chunk.size);
@@ -102,7 +107,7 @@ async function copyChunk(
   return true;
 }
 
-/** Undefined when the donor was committed elsewhere or evicted meanwhile. */
+/** Undefined when the donor was committed elsewhere or evicted meanwhile, or its disk cannot read it. */
 async function copyUnlessGone(
   disk: DiskThreads,
   from: SourceSlice,
@@ -111,7 +116,15 @@ async function copyUnlessGone(
   try {
     return await disk.copy(from, to);
   } catch (error) {
-    if (await pathExists(from.path)) throw error;
+    if (await isReadable(disk, from)) throw error;
     return undefined;
   }
+}
+
+async function isReadable(disk: DiskThreads, slice: SourceSlice): Promise<boolean> {
+  if (!(await pathExists(slice.path))) return false;
+  return disk.hash([slice]).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,6 +1,7 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { forEachConcurrently } from "../core/concurrently.ts";
+import { makeFolder } from "../core/make-folder.ts";
 import { commitBatch, type WrittenFile } from "../store/file-batch.ts";
 import { grantFiles } from "../store/model-record.ts";
 import { originKey } from "../store/store-paths.ts";
@@ -40,17 +41,17 @@ export interface Intake {
 
 /** Opens the write of each file. The caller has claimed them all. */
 export async function openIntake(
-  { store, record, disk }: PresentOptions,
+  { store, record, transfer }: PresentOptions,
   files: readonly WantedFile[],
 ): Promise<Intake> {
   const { origin } = record;
   const folder = join(store.paths.ingest, originKey(origin));
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const begun = new Set(await readdir(folder));
   const incoming = new Map<WantedFile, IncomingFile>();
   await forEachConcurrently(files, 16, async (wanted) => {
     const { file, id } = wanted;
-    const options = { origin, file, disk, begun: begun.has(id) };
+    const options = { origin, file, disk: transfer.disk, begun: begun.has(id) };
     incoming.set(wanted, await openIncomingFile(store, options));
   });
   const missing = [...incoming].flatMap(([wanted, file]) => targetsOf(wanted, file));

@@ -6,10 +6,9 @@ import { type ChunkLocation, findReusable, type Reusable } from "../store/chunk-
 import { grantedFiles, grantFiles, type ModelRecord } from "../store/model-record.ts";
 import type { Store } from "../store/store.ts";
 import { wholeFiles } from "../store/whole-files.ts";
-import type { DiskThreads } from "./disk-threads.ts";
 import { ingestFiles } from "./ingest-files.ts";
-import type { RangeReader } from "./range-reader.ts";
 import { type ByteCounts, createTally, type Tally } from "./tally.ts";
+import type { Transfer } from "./transfer.ts";
 
 export interface PresentOptions extends RunOptions {
   readonly store: Store;
@@ -18,12 +17,9 @@ export interface PresentOptions extends RunOptions {
   readonly index: ChunkIndex;
   /** The files of the index that are wanted. */
   readonly files: readonly IndexedFile[];
-  readonly reader: RangeReader;
-  readonly disk: DiskThreads;
+  readonly transfer: Omit<Transfer, keyof AsyncDisposable>;
   /** Chunks that lie outside the store and may be reused. */
   readonly donors?: ReadonlyMap<Digest, ChunkLocation> | undefined;
-  /** Requests under way at once; default 8. */
-  readonly connections?: number | undefined;
 }
 
 /** A file wanted under one or more paths of the model. */

@@ -18,7 +18,7 @@ export interface FileSlice {
   readonly create?: boolean | undefined;
 }
 
-interface ReadIntoOptions extends Abortable {
+export interface ReadIntoOptions extends Abortable {
   /** Called with counts of bytes as they arrive. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
   /** Called as slices are written: the number of the first and the digest of each, in order. */

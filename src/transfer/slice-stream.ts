@@ -1,16 +1,28 @@
 import type { Digest } from "../core/digest.ts";
+import type { Abortable } from "../core/progress.ts";
 import type { DiskThread } from "./disk-threads.ts";
 import type { FileSlice } from "./range-reader.ts";
+import type { RangeFetch } from "./socket/range-fetcher.ts";
 
 /** Bytes handed to a disk thread at once (1 MiB). */
 const blockBytes = 1_048_576;
 /** Blocks a stream may have under way: one being filled, one being written. */
 const blocksPerStream = 2;
 
+interface FetchOptions extends Abortable {
+  /** Called with counts of bytes as they arrive. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+}
+
 /** One stream of bytes going into file slices on a disk thread. */
 export interface SliceStream {
   /** Takes a copy of `bytes`; waits while the disk is behind. Rejects with NO_SPACE or STORE_IO. */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Has the thread fetch what comes next by itself; not while bytes are written. Resolves to the
+   * bytes that came, all of `wanted` or fewer. Rejects like `write`, or with the signal's reason.
+   */
+  fetch(wanted: RangeFetch, options?: FetchOptions): Promise<number>;
   /** The digest of each slice. Rejects like `write`, for all that went before. */
   end(): Promise<readonly Digest[]>;
   /** Resolves when the thread has let go of the files. Never rejects. */
@@ -40,6 +52,11 @@ export function openSliceStream(options: SliceStreamOptions): SliceStream {
   const opened = thread.ask({ type: "open", stream, slices });
   opened.catch(() => undefined);
 
+  function tellSlices(digests: readonly Digest[]): void {
+    if (digests.length > 0) onSlices?.(written, digests);
+    written += digests.length;
+  }
+
   async function flush(): Promise<void> {
     if (memory === undefined || filled === 0) return;
     const full = memory;
@@ -47,8 +64,7 @@ export function openSliceStream(options: SliceStreamOptions): SliceStream {
     [memory, filled] = [undefined, 0];
     const released = asked.then((digests) => {
       memories.push(full);
-      if (digests.length > 0) onSlices?.(written, digests);
-      written += digests.length;
+      tellSlices(digests);
     });
     released.catch(() => undefined);
     underWay.push(released);
@@ -65,6 +81,22 @@ export function openSliceStream(options: SliceStreamOptions): SliceStream {
         taken += part.byteLength;
         if (filled === blockBytes) await flush();
       }
+    },
+    fetch: async (wanted, { signal, onBytes } = {}) => {
+      let came = 0;
+      const stop = () => void thread.ask({ type: "abort", stream }).catch(() => undefined);
+      signal?.addEventListener("abort", stop, { once: true });
+      try {
+        await thread.ask({ type: "fetch", stream, wanted }, ({ bytes, digests }) => {
+          came += bytes;
+          onBytes?.(bytes);
+          tellSlices(digests);
+        });
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
+      signal?.throwIfAborted();
+      return came;
     },
     end: async () => {
       await flush();

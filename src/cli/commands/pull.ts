@@ -17,8 +17,9 @@ import { refuseMistake } from "../mistakes.ts";
 import type { Output } from "../output.ts";
 import { openReport } from "../report.ts";
 import type { Environment, Terminal } from "../terminal.ts";
+import { addFetchFlags, readTransfer, type TransferFlags } from "../transfer-flags.ts";
 
-interface PullFlags extends OutputFlags, SelectionFlags, ConnectionFlags {
+interface PullFlags extends OutputFlags, SelectionFlags, ConnectionFlags, TransferFlags {
   readonly output?: string | undefined;
   readonly store?: string | undefined;
   readonly link?: boolean | undefined;
@@ -48,10 +49,12 @@ export function addPull(program: Command, terminal: Terminal, output: Output): v
   addPullFlags(command);
   addSelectionFlags(command);
   addConnectionFlags(command);
+  addFetchFlags(command);
   addQuietFlag(addJsonFlag(command));
   command.action(async (reference: string, flags: PullFlags) => {
     refuseMistake("pull", [reference]);
     const connection = await readConnection(flags, terminal);
+    const transfer = readTransfer(flags);
     const { pull } = await import("../../model/pull.ts");
     const { link, overwrite, include, exclude } = flags;
     const store = chooseStore(flags, terminal.environment);
@@ -62,6 +65,7 @@ export function addPull(program: Command, terminal: Terminal, output: Output): v
       waitForLock: true,
       ...choices,
       ...connection,
+      transfer,
       ...report.options,
     });
     report.end();

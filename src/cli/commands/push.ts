@@ -9,8 +9,9 @@ import { refuseMistake } from "../mistakes.ts";
 import type { Output } from "../output.ts";
 import { openReport } from "../report.ts";
 import type { Terminal } from "../terminal.ts";
+import { addTransferFlags, readTransfer, type TransferFlags } from "../transfer-flags.ts";
 
-interface PushFlags extends OutputFlags, SelectionFlags, ConnectionFlags {
+interface PushFlags extends OutputFlags, SelectionFlags, ConnectionFlags, TransferFlags {
   readonly base?: string | false | undefined;
   readonly followLinks?: boolean | undefined;
   readonly revision?: string | undefined;
@@ -42,6 +43,7 @@ export function addPush(program: Command, terminal: Terminal, output: Output): v
   addPushFlags(command);
   addSelectionFlags(command);
   addConnectionFlags(command);
+  addTransferFlags(command, 4);
   addQuietFlag(addJsonFlag(command));
   command.action(async (source: string, reference: string, flags: PushFlags) => {
     refuseMistake("push", [source, reference]);
@@ -50,6 +52,7 @@ export function addPush(program: Command, terminal: Terminal, output: Output): v
     const choices = { base, followLinks, revision, include, exclude, dryRun, annotations };
     const noOverwrite = !flags.overwrite;
     const connection = await readConnection(flags, terminal);
+    const transfer = readTransfer(flags);
     const { push } = await import("../../model/push.ts");
     using report = openReport(terminal, flags);
     const result = await push({
@@ -58,6 +61,7 @@ export function addPush(program: Command, terminal: Terminal, output: Output): v
       noOverwrite,
       ...choices,
       ...connection,
+      transfer,
       ...report.options,
     });
     report.end();

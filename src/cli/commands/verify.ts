@@ -8,8 +8,9 @@ import type { Output } from "../output.ts";
 import { openReport } from "../report.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../text.ts";
+import { addFetchFlags, readTransfer, type TransferFlags } from "../transfer-flags.ts";
 
-interface VerifyFlags extends OutputFlags, ConnectionFlags {}
+interface VerifyFlags extends OutputFlags, ConnectionFlags, TransferFlags {}
 
 const examples = `
 Examples:
@@ -30,12 +31,14 @@ export function addVerify(program: Command, terminal: Terminal, output: Output):
     .argument("<REF|DIR>", "a reference, or a folder that pull wrote")
     .addHelpText("after", examples);
   addConnectionFlags(command);
+  addFetchFlags(command);
   addQuietFlag(addJsonFlag(command));
   command.action(async (target: string, flags: VerifyFlags) => {
     const connection = await readConnection(flags, terminal);
+    const transfer = readTransfer(flags);
     const { verify } = await import("../../model/verify.ts");
     using report = openReport(terminal, flags);
-    const result = await verify({ target, ...connection, ...report.options });
+    const result = await verify({ target, ...connection, transfer, ...report.options });
     report.end();
     const { problems, name, files, bytes } = result;
     report.note(

@@ -1,50 +1,31 @@
 import type { Digest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
-import type { BlobReader, ByteRange } from "../../oci/repository.ts";
+import type { BlobLocator, BlobReader, ByteRange } from "../../oci/repository.ts";
+import { createBlobLocations } from "./blob-locations.ts";
 import { readBlobSize } from "./blob-size.ts";
 import { parseContentRange } from "./content-range.ts";
-import { type Answer, bodyPieces, contentLength, discard, header } from "./http/answer.ts";
+import { type Answer, bodyPieces, contentLength, encodingOf, header } from "./http/answer.ts";
 import { networkFailure, RequestFailure } from "./http/request-failure.ts";
 import { createBackoff, retrying } from "./http/retry.ts";
 import type { Call, Session } from "./session.ts";
 
-const maxRememberedTargets = 1024;
-/** What storage says of a presigned URL that has expired or is gone; GCS says 400. */
-const staleStatuses = new Set([400, 401, 403, 404, 410]);
-
-/** Reads blobs of one repository. A blob's redirect target is asked for once and used for its other ranges. */
-export function createBlobReader(session: Session): BlobReader {
-  const targets = new Map<Digest, URL>();
-
-  /** Where a range starts to arrive: straight from the known target, else by way of the registry. */
-  async function open(digest: Digest, call: Call): Promise<Answer> {
-    const target = targets.get(digest);
-    targets.delete(digest); // Comes back below when it still works.
-    if (target !== undefined) {
-      const answer = await session.callElsewhere({ ...call, url: target });
-      if (call.accept.includes(answer.status)) return remember(digest, answer);
-      await discard(answer);
-      if (!staleStatuses.has(answer.status) && answer.status < 500)
-        throw new ModelError(
-          "REGISTRY_PROTOCOL",
-          `${call.what}: ${target.host} answered ${answer.status}`,
-        );
-    }
-    return remember(digest, await session.call(call));
-  }
-
-  function remember(digest: Digest, answer: Answer): Answer {
-    if (answer.url.origin === session.origin.origin) return answer;
-    const [oldest] = targets.size >= maxRememberedTargets ? targets.keys() : [];
-    if (oldest !== undefined) targets.delete(oldest);
-    targets.set(digest, answer.url);
-    return answer;
-  }
+/** An attempt that brings less (4 KiB) got nowhere: a byte for each request would be a request for each byte. */
+const leastProgressBytes = 4096;
+/** Reads blobs of one repository. */
+export function createBlobReader(session: Session): BlobReader & BlobLocator {
+  const locations = createBlobLocations(session);
 
   return {
     statBlob: (digest, options = {}) =>
       retrying(session.retry, options.signal, () => readBlobSize(session, digest, options)),
+
+    async locateBlob(digest, { signal } = {}) {
+      const what = `blob ${digest} of ${session.host}/${session.repository}`;
+      const call = blobCall(session, digest, { at: 0, end: 1, what, signal });
+      const url = await retrying(session.retry, signal, () => locations.locate(digest, call));
+      return session.describeGet(url, signal);
+    },
 
     async *readBlob(digest, options = {}) {
       const { range, signal } = options;
@@ -56,17 +37,24 @@ export function createBlobReader(session: Session): BlobReader {
       let end = range === undefined ? undefined : at + range.length;
       for (;;) {
         try {
-          const answer = await open(digest, blobCall(session, digest, { at, end, what, signal }));
+          const answer = await locations.open(
+            digest,
+            blobCall(session, digest, { at, end, what, signal }),
+          );
+          let gained = 0;
           const { skip, end: stated } = checkStart(answer, { at, end, what });
           end ??= stated;
-          for await (const piece of slice(answer, {
+          const wanted = {
             skip,
             length: lengthOf(at, end),
             what,
+            stallMs: session.stallMs,
             signal,
-          })) {
+          };
+          for await (const piece of slice(answer, wanted)) {
             at += piece.byteLength;
-            backoff.progressed();
+            gained += piece.byteLength;
+            if (gained >= leastProgressBytes) backoff.progressed();
             yield piece;
           }
           if (end === undefined || at === end) return;
@@ -114,9 +102,8 @@ function checkStart(answer: Answer, span: Span): { skip: number; end: number | u
     answer.body.on("error", () => undefined).destroy();
     return new ModelError("REGISTRY_PROTOCOL", `${what}: ${answer.url.host} ${why}`);
   };
-  const encoding = header(answer, "content-encoding") ?? "identity";
-  if (encoding.toLowerCase() !== "identity")
-    throw refuse(`sent it encoded (${encoding.slice(0, 20)})`);
+  const encoding = encodingOf(answer);
+  if (encoding !== undefined) throw refuse(`sent it encoded (${encoding})`);
   if (answer.status === 200) {
     const size = contentLength(answer);
     if (size !== undefined && end !== undefined && size < end)
@@ -139,12 +126,14 @@ function lengthOf(at: number, end: number | undefined): number {
 /** The body without its first `skip` bytes, at most `length` bytes of it. */
 async function* slice(
   answer: Answer,
-  wanted: { skip: number; length: number; what: string } & Abortable,
+  wanted: { skip: number; length: number; what: string; stallMs: number } & Abortable,
 ): AsyncGenerator<Uint8Array> {
   let { skip, length } = wanted;
   const { what, signal } = wanted;
+  const checkPace = createPace(wanted.stallMs, () => stalled(what, answer));
   try {
     for await (const piece of bodyPieces(answer)) {
+      checkPace(piece.byteLength);
       const kept = piece.subarray(Math.min(skip, piece.byteLength)).subarray(0, length);
       skip -= Math.min(skip, piece.byteLength);
       // After the last byte the loop goes on to the body's end, so that the connection is kept.
@@ -156,6 +145,25 @@ async function* slice(
     signal?.throwIfAborted();
     throw networkFailure(error, what, answer.url.host);
   }
+}
+
+/** Throws when a body brings less than 4 KiB in ten times the time that it may be silent. */
+function createPace(stallMs: number, failure: () => Error): (bytes: number) => void {
+  const windowMs = 10 * stallMs;
+  let since = performance.now();
+  let gained = 0;
+  return (bytes) => {
+    gained += bytes;
+    const now = performance.now();
+    if (now - since < windowMs) return;
+    if (gained < leastProgressBytes) throw failure();
+    [since, gained] = [now, 0];
+  };
+}
+
+function stalled(what: string, answer: Answer): RequestFailure {
+  const message = `${what}: ${answer.url.host} sends it too slowly to ever end`;
+  return new RequestFailure("REGISTRY_UNAVAILABLE", message, { temporary: true });
 }
 
 function endedEarly(what: string, answer: Answer, missing: number): RequestFailure {

@@ -16,6 +16,7 @@ export function parseContentRange(text: string | undefined): ContentRange | unde
     const digits = groups[name];
     return digits === undefined ? undefined : Number(digits);
   });
-  if (first !== undefined && last !== undefined && last < first) return undefined;
+  if (last !== undefined && (last < (first ?? 0) || last >= (size ?? Number.POSITIVE_INFINITY)))
+    return undefined;
   return { first, last, size };
 }

@@ -20,7 +20,7 @@ export function registryOrigin(host: string, plainHttp: boolean | undefined): UR
   const scheme = (plainHttp ?? isLoopback(host)) ? "http" : "https";
   const text = `${scheme}://${isDockerHub(host) ? hubApiHost : host}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || /[/@?#\s]/.test(host))
+  if (url === undefined || /[/\\@?#\s]/.test(host))
     throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(host)} is no registry host[:port]`);
   return url;
 }

@@ -7,7 +7,14 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { maxManifestBytes } from "../../oci/manifest.ts";
 import { mediaTypes } from "../../oci/media-types.ts";
 import type { FetchedManifest, ManifestReader, ManifestWriter } from "../../oci/repository.ts";
-import { type Answer, contentLength, discard, header, readBody } from "./http/answer.ts";
+import {
+  type Answer,
+  contentLength,
+  discard,
+  encodingOf,
+  header,
+  readBody,
+} from "./http/answer.ts";
 import { retrying } from "./http/retry.ts";
 import type { Call, Session } from "./session.ts";
 
@@ -139,11 +146,11 @@ function checkDigest(
 
 /** Refuses what is no manifest before its bytes are read: an encoded body, a web page. */
 function checkForm(answer: Answer, what: string): void {
-  const encoding = header(answer, "content-encoding") ?? "identity";
+  const encoding = encodingOf(answer);
   const isPage = /^text\/html/i.test(header(answer, "content-type") ?? "");
-  if (encoding.toLowerCase() === "identity" && !isPage) return;
+  if (encoding === undefined && !isPage) return;
   answer.body.on("error", () => undefined).destroy();
-  const form = isPage ? "a web page" : `it encoded (${encoding.slice(0, 20)})`;
+  const form = isPage ? "a web page" : `it encoded (${encoding})`;
   throw new ModelError("REGISTRY_PROTOCOL", `${what}: ${answer.url.host} sent ${form}`, {
     hint: isPage
       ? `is ${answer.url.host} a registry, and is there a login page in between?`

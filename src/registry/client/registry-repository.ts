@@ -1,6 +1,6 @@
 import { ModelError } from "../../core/errors.ts";
 import { isRepository } from "../../core/reference.ts";
-import type { Repository } from "../../oci/repository.ts";
+import type { BlobLocator, Repository } from "../../oci/repository.ts";
 import { createAuthorizer } from "./auth/authorizer.ts";
 import type { CredentialSource } from "./auth/credential.ts";
 import { createBlobReader } from "./blob-reader.ts";
@@ -46,9 +46,10 @@ interface RegistryTimeouts {
 }
 
 /** A repository of a registry; `requests` counts what it cost. */
-export interface RegistryRepository extends Repository {
-  readonly requests: RequestCounts;
-}
+export type RegistryRepository = Repository &
+  BlobLocator & {
+    readonly requests: RequestCounts;
+  };
 
 /**
  * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with

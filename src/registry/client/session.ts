@@ -1,4 +1,5 @@
 import { ModelError } from "../../core/errors.ts";
+import type { BlobLocation } from "../../oci/repository.ts";
 import type { Authorizer } from "./auth/authorizer.ts";
 import { repositoryScope, type Scope } from "./auth/scope.ts";
 import { type Answer, discard, header } from "./http/answer.ts";
@@ -41,6 +42,16 @@ export interface Session {
   call(call: Call): Promise<Answer>;
   /** One try at a URL that a redirect led to earlier: no credentials, any status resolves. */
   callElsewhere(call: Call): Promise<Answer>;
+  /**
+   * Where a call leads: to `call.url` itself, or to where it is redirected, which nothing is sent to.
+   * One try; rejects like `call`.
+   */
+  locate(call: Call): Promise<URL>;
+  /**
+   * What a GET of `url` by somebody else must send and trust; it counts as a request. Undefined where
+   * that goes through a proxy, or is known to need HTTP/2.
+   */
+  describeGet(url: URL, signal?: AbortSignal): Promise<BlobLocation | undefined>;
 }
 
 export interface SessionOptions {
@@ -106,6 +117,15 @@ export function createSession(options: SessionOptions): Session {
     }
   }
 
+  async function accepted(call: Call, answer: Answer): Promise<Answer> {
+    if (call.accept.includes(answer.status)) return answer;
+    throw await refusal(answer, {
+      what: call.what,
+      anonymousHint: authorizer.anonymousHint(),
+      namesBlobs: call.method === "PUT",
+    });
+  }
+
   return {
     host,
     repository,
@@ -115,16 +135,23 @@ export function createSession(options: SessionOptions): Session {
     commitMs: options.commitMs,
     stallMs: options.stallMs,
     url: (path) => new URL(`/v2/${repository}/${path}`, origin),
-    async call(call) {
-      const answer = await followed(call, true);
-      if (call.accept.includes(answer.status)) return answer;
-      throw await refusal(answer, {
-        what: call.what,
-        anonymousHint: authorizer.anonymousHint(),
-        namesBlobs: call.method === "PUT",
-      });
-    },
+    call: async (call) => accepted(call, await followed(call, true)),
     callElsewhere: (call) => followed(call, false),
+    async locate(call) {
+      const answer = await authorized(call, call.url);
+      const location = redirectLocation(call, answer);
+      if (location === undefined) await accepted(call, answer);
+      await discard(answer);
+      return location === undefined ? call.url : redirectTarget(location, call.url, call.what);
+    },
+    async describeGet(url, signal) {
+      const isRegistry = url.origin === origin.origin;
+      const terms = wire.describe(isRegistry ? "registry" : "redirected", url);
+      if (terms === undefined) return undefined;
+      const { headers } = terms;
+      const authorization = isRegistry ? await authorizer.authorization(scopes, signal) : undefined;
+      return { ...terms, url, headers: authorization ? { ...headers, authorization } : headers };
+    },
   };
 }
 

@@ -60,7 +60,7 @@ async function readPage(
 
 /** The target of `rel="next"` in a Link header (RFC 8288). */
 export function nextPage(link: string | undefined, base: URL): URL | undefined {
-  for (const [, target = "", parameters = ""] of (link ?? "").matchAll(/<([^>]*)>([^<]*)/g))
+  for (const [, target = "", parameters = ""] of (link ?? "").matchAll(/<([^<>]*)>([^<]*)/g))
     if (/;\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)/i.test(parameters))
       return URL.canParse(target, base.href) ? new URL(target, base) : undefined;
   return undefined;

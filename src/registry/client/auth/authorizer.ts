@@ -122,8 +122,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   return {
     authorization,
     async renew(answer, refused, scopes, signal) {
-      scheme = chooseScheme(answer, origin);
       const what = `${host}/${repository}`;
+      scheme = chooseScheme(answer, origin, what);
       if (scheme.kind === "basic") {
         if (basic === undefined || basic === refused) basic = await basicHeader(what);
         return basic;
@@ -152,10 +152,10 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 }
 
 /** Bearer before Basic. A realm over plain HTTP is for registries that are plain HTTP themselves. */
-function chooseScheme(answer: Answer, origin: URL): Scheme {
+function chooseScheme(answer: Answer, origin: URL, what: string): Scheme {
   const challenges = parseChallenges(answer.headers["www-authenticate"]);
   const refuse = (why: string) =>
-    new ModelError("REGISTRY_PROTOCOL", `${origin.host} asks for credentials ${why}`);
+    new ModelError("REGISTRY_PROTOCOL", `${what}: ${origin.host} asks for credentials ${why}`);
   const bearer = challenges.find(({ scheme }) => scheme === "bearer");
   const realm = bearer?.parameters.get("realm");
   if (bearer !== undefined && realm !== undefined && URL.canParse(realm, origin.href)) {
@@ -168,7 +168,7 @@ function chooseScheme(answer: Answer, origin: URL): Scheme {
   if (challenges.some(({ scheme }) => scheme === "basic")) return { kind: "basic" };
   throw new ModelError(
     "UNAUTHORIZED",
-    `${origin.host} asks for credentials in a way that is neither Bearer nor Basic`,
+    `${what}: ${origin.host} asks for credentials in a way that is neither Bearer nor Basic`,
   );
 }
 

@@ -36,6 +36,12 @@ export function contentLength(answer: Pick<Answer, "headers">): number | undefin
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
+/** How the body is encoded (RFC 9110 8.4), for a message; undefined when it is not. */
+export function encodingOf(answer: Pick<Answer, "headers">): string | undefined {
+  const encoding = header(answer, "content-encoding")?.toLowerCase() ?? "";
+  return encoding === "" || encoding === "identity" ? undefined : encoding.slice(0, 20);
+}
+
 /** Reads the body up to `limit` bytes; undefined when it is longer. Rejects as `networkFailure` says. */
 export async function readBody(
   answer: Answer,
@@ -102,7 +108,7 @@ export function oneLine(text: string): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
     .replace(/\?[^\s"'<>)]*/g, "")
-    .replace(/(\w+:\/\/)[^\s/@]*@/g, "$1")
+    .replace(/\b(\w+:\/\/)[^\s/]*@/g, "$1")
     .trim()
     .slice(0, maxMessageLength);
 }

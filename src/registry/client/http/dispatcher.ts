@@ -3,6 +3,7 @@ import { createSecureContext, getCACertificates, type SecureContext } from "node
 import type { Dispatcher } from "undici";
 import { ModelError } from "../../../core/errors.ts";
 import { isLoopback } from "../endpoint.ts";
+import { type ConnectionLog, watchConnections } from "./connection-log.ts";
 
 export interface DispatcherOptions {
   /** PEM text of CAs to trust beside the system's. */
@@ -19,6 +20,10 @@ export interface DispatcherOptions {
 /** Picks the connections for a URL: direct, or through the proxy its scheme has. */
 export interface Dispatchers extends AsyncDisposable {
   for(url: URL): Dispatcher;
+  /** Whether `url` is reached without any proxy. */
+  isDirect(url: URL): boolean;
+  /** Those that go through no proxy. */
+  readonly connections: ConnectionLog;
 }
 
 /**
@@ -40,9 +45,15 @@ export async function openDispatchers(
   };
   const tls = secureContext === undefined ? {} : { secureContext };
   const direct = new undici.Agent({ ...shared, connect: { ...tls, timeout: options.connectMs } });
+  const connections = watchConnections(direct);
   const { httpProxy, httpsProxy, noProxy } = proxies(options.environment);
   if (httpProxy === undefined && httpsProxy === undefined)
-    return { for: () => direct, [Symbol.asyncDispose]: () => direct.destroy() };
+    return {
+      for: () => direct,
+      isDirect: () => true,
+      connections,
+      [Symbol.asyncDispose]: () => direct.destroy(),
+    };
   const proxied = new undici.EnvHttpProxyAgent({
     ...shared,
     // undici falls back to this process's environment for what is absent, not for what is empty.
@@ -53,11 +64,14 @@ export async function openDispatchers(
     requestTls: tls,
     proxyTls: tls,
   });
+  const isDirect = (url: URL) => {
+    const proxy = url.protocol === "https:" ? httpsProxy : httpProxy;
+    return proxy === undefined || isLoopback(url.host) || isExempt(url, noProxy ?? "");
+  };
   return {
-    for(url) {
-      const proxy = url.protocol === "https:" ? httpsProxy : httpProxy;
-      return proxy === undefined || isLoopback(url.host) ? direct : proxied;
-    },
+    connections,
+    isDirect,
+    for: (url) => (isDirect(url) ? direct : proxied),
     async [Symbol.asyncDispose]() {
       await Promise.all([direct.destroy(), proxied.destroy()]);
     },
@@ -80,6 +94,18 @@ function proxies(environment: DispatcherOptions["environment"]): Proxies {
     httpsProxy: proxyUrl("HTTPS_PROXY", read("HTTPS_PROXY")),
     noProxy: read("NO_PROXY"),
   };
+}
+
+/** Whether NO_PROXY names the host: itself, a domain it is in, with or without a port, or `*`. */
+function isExempt(url: URL, noProxy: string): boolean {
+  const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  return noProxy.split(/[,\s]+/).some((entry) => {
+    const [, name = "", onlyPort = port] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
+    const domain = name.replace(/^\*?\.?/, "");
+    if (entry === "*") return true;
+    if (domain === "" || onlyPort !== port) return false;
+    return url.hostname === domain || url.hostname.endsWith(`.${domain}`);
+  });
 }
 
 /** Reads `host:port` as `http://host:port`, as curl does. The value is never shown: it may hold a password. */

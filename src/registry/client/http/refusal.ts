@@ -29,7 +29,7 @@ export async function refusal(answer: Answer, context: RefusalContext): Promise<
   if (missing !== undefined && (answer.status === 400 || answer.status === 404))
     return new ModelError("BLOB_UNKNOWN", `${message}${missing === "" ? "" : ` (${missing})`}`);
   const code = refusalCode(answer.status, errors);
-  const hint = code === "NOT_FOUND" ? context.anonymousHint : plainHttpHint(answer);
+  const hint = code === "NOT_FOUND" ? context.anonymousHint : statusHint(answer);
   return new ModelError(code, message, { hint });
 }
 
@@ -58,8 +58,11 @@ function explain(errors: readonly RegistryError[]): string {
   return ` ${first.code}${first.message === "" ? "" : `: ${first.message}`}`;
 }
 
-function plainHttpHint(answer: Answer): string | undefined {
-  return answer.status === 400 && answer.url.protocol === "http:"
-    ? `if ${answer.url.host} speaks HTTPS, say --no-plain-http`
-    : undefined;
+function statusHint({ status, url }: Answer): string | undefined {
+  if (status === 507)
+    return `free space on the disk of ${url.host}, then push again: layers that are there are kept`;
+  if (status === 405) return `${url.host} takes no writes: name a registry that does`;
+  if (status === 400 && url.protocol === "http:")
+    return `if ${url.host} speaks HTTPS, say --no-plain-http`;
+  return undefined;
 }

@@ -41,11 +41,19 @@ const temporaryReasons = new Map([
   ["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "its answer ended early"],
 ]);
 
+const lostConnection = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
+/** Tells whether the other side ended the connection under a request. */
+export function isLostConnection(error: unknown): boolean {
+  return lostConnection.has(systemCode(error) ?? "");
+}
+
 const lastingReasons = new Map<string, { why: string; hint?: string }>([
   ["ENOTFOUND", { why: "its name is not known to DNS", hint: "check the host's spelling" }],
   ["CERT_HAS_EXPIRED", { why: "its certificate has expired" }],
   ["CERT_NOT_YET_VALID", { why: "its certificate is not valid yet", hint: "check the clock" }],
   ["ERR_TLS_CERT_ALTNAME_INVALID", { why: "its certificate is for another name" }],
+  ["UND_ERR_HEADERS_OVERFLOW", { why: "the head of its answer is too long" }],
   ["UND_ERR_PRX_TLS", { why: "the proxy's certificate is not valid" }],
 ]);
 

@@ -1,7 +1,8 @@
-import { systemCode } from "../../../core/errors.ts";
+import { ModelError, systemCode } from "../../../core/errors.ts";
+import type { BlobLocation } from "../../../oci/repository.ts";
 import type { Answer } from "./answer.ts";
 import { type DispatcherOptions, type Dispatchers, openDispatchers } from "./dispatcher.ts";
-import { networkFailure } from "./request-failure.ts";
+import { isLostConnection, networkFailure } from "./request-failure.ts";
 
 /** How many requests went where; live. */
 export interface RequestCounts {
@@ -14,6 +15,9 @@ export interface RequestCounts {
 }
 
 type Destination = keyof RequestCounts;
+
+/** Interim answers (RFC 9110 15.2) that are passed over before the final one. */
+const maxInterim = 16;
 
 export interface WireRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
@@ -33,10 +37,18 @@ export interface Wire extends AsyncDisposable {
   readonly requests: RequestCounts;
   /**
    * Resolves with whatever the other side answers; the caller reads or discards the body. Rejects
-   * with REGISTRY_UNAVAILABLE (a RequestFailure), or with the signal's reason.
+   * with REGISTRY_UNAVAILABLE (a RequestFailure), or with the signal's reason. What is lost because
+   * an idle connection had died meanwhile is sent again (RFC 9112 9.3.1): it says nothing of the server.
    */
   send(destination: Destination, request: WireRequest): Promise<Answer>;
+  /**
+   * Counts a GET that somebody else sends to `url`, and tells on what terms this wire would send it;
+   * undefined where that goes through a proxy or HTTP/2.
+   */
+  describe(destination: Destination, url: URL): GetTerms | undefined;
 }
+
+type GetTerms = Omit<BlobLocation, "url">;
 
 /** Opens the connections of one repository; disposing ends what is in flight. */
 export async function openWire(
@@ -48,9 +60,8 @@ export async function openWire(
   let http2: Promise<Dispatchers> | undefined;
   const http2Origins = new Set<string>();
 
-  async function sendOnce(request: WireRequest): Promise<Answer> {
+  async function sendOnce(request: WireRequest, useHttp2: boolean): Promise<Answer> {
     const { method, url, headers, body, headersMs, signal } = request;
-    const useHttp2 = http2Origins.has(url.origin);
     if (useHttp2) http2 ??= openDispatchers(options, true);
     const dispatchers = useHttp2 && http2 !== undefined ? await http2 : http1;
     const content = body?.();
@@ -61,35 +72,69 @@ export async function openWire(
       // undici takes async iterables, though its types do not say so, and asks for a piece only when
       // the one before is with the kernel; a Readable would run ahead of that.
       body: content === undefined ? null : (content as Buffer),
+      onInfo: limitInterim(request),
       ...(signal === undefined ? {} : { signal }),
       ...(headersMs === undefined ? {} : { headersTimeout: headersMs }),
     });
     return { status: answer.statusCode, headers: answer.headers, body: answer.body, url };
   }
 
+  /** Each of them ends, so they are no more than there were connections when the sending began. */
+  function isStale(error: unknown, made: number): boolean {
+    const number = http1.connections.endedWith(error);
+    return number !== undefined && number <= made && isLostConnection(error);
+  }
+
   return {
     requests,
     async send(destination, request) {
-      const { url, signal, what } = request;
+      const { method, url, signal, what } = request;
       signal?.throwIfAborted();
+      const { made } = http1.connections;
       requests[destination] += 1;
-      try {
+      for (;;) {
+        const useHttp2 = http2Origins.has(url.origin);
         try {
-          return await sendOnce(request);
+          return await sendOnce(request, useHttp2);
         } catch (error) {
-          if (!refusesHttp1(error) || http2Origins.has(url.origin)) throw error;
-          http2Origins.add(url.origin);
-          return await sendOnce(request);
+          signal?.throwIfAborted();
+          if (!useHttp2 && refusesHttp1(error)) http2Origins.add(url.origin);
+          else if (isReading(method) && isStale(error, made)) requests[destination] += 1;
+          else throw networkFailure(error, what, url.host);
         }
-      } catch (error) {
-        signal?.throwIfAborted();
-        throw networkFailure(error, what, url.host);
       }
+    },
+    describe(destination, url) {
+      if (http2Origins.has(url.origin) || !http1.isDirect(url)) return undefined;
+      requests[destination] += 1;
+      const { connectMs, headersMs, bodyMs, userAgent } = options;
+      return {
+        headers: { "user-agent": userAgent },
+        ca: [options.ca ?? []].flat(),
+        timeouts: { connectMs, headersMs, bodyMs },
+      };
     },
     async [Symbol.asyncDispose]() {
       await http1[Symbol.asyncDispose]();
       await (await http2)?.[Symbol.asyncDispose]();
     },
+  };
+}
+
+function isReading(method: WireRequest["method"]): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+/** undici waits for the final answer anew after each interim one. */
+function limitInterim({ what, url }: WireRequest): () => void {
+  let interim = 0;
+  return () => {
+    interim += 1;
+    if (interim > maxInterim)
+      throw new ModelError(
+        "REGISTRY_PROTOCOL",
+        `${what}: ${url.host} sent more than ${maxInterim} interim answers`,
+      );
   };
 }
 

@@ -1,0 +1,95 @@
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import type { ByteRange } from "../../oci/repository.ts";
+import { type HttpConnection, openConnection, type SocketTimeouts } from "./http-connection.ts";
+
+/** A range to fetch by one plain GET; a message to a thread. */
+export interface RangeFetch {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly range: ByteRange;
+  /** PEM text of CAs to trust beside the system's. */
+  readonly ca: readonly string[];
+  readonly timeouts: SocketTimeouts;
+  /** Bytes a connection reads at once. */
+  readonly bufferBytes: number;
+}
+
+/** A fetch under way. */
+export interface RunningFetch {
+  /** Resolves when it is over, also when not all of the range came. Rejects with what `onBytes` threw. */
+  readonly ended: Promise<void>;
+  /** Ends it now. */
+  stop(): void;
+}
+
+/** Fetches ranges over connections it keeps, each used by one fetch at a time. */
+export interface RangeFetcher {
+  /** Calls `onBytes` as a RangeRequest does. */
+  fetch(wanted: RangeFetch, onBytes: (bytes: Uint8Array) => void): RunningFetch;
+}
+
+/** Creates a fetcher; its connections end with the thread, or when the other side closes them. */
+export function createRangeFetcher(): RangeFetcher {
+  const connections = new Map<string, HttpConnection[]>();
+  const trust = createTrust();
+
+  function connect(wanted: RangeFetch, url: URL): HttpConnection {
+    const { timeouts, bufferBytes, ca } = wanted;
+    const secureContext = url.protocol === "https:" ? trust(ca) : undefined;
+    return openConnection({ url, secureContext, bufferBytes, ...timeouts });
+  }
+
+  return {
+    fetch(wanted, onBytes) {
+      const url = new URL(wanted.url);
+      const key = `${url.origin} ${wanted.ca.join("")}`;
+      const kept = connections.get(key) ?? [];
+      connections.set(key, kept);
+      const { range, headers } = wanted;
+      const request = { url, range, headers, onBytes };
+      let connection: HttpConnection | undefined;
+      let stopped = false;
+
+      async function fetch(): Promise<void> {
+        connection = takeIdle(kept);
+        const answered = (await connection?.get(request)) ?? false;
+        // A kept connection may have been closed just before: no fault of this range.
+        if (!answered && !stopped) {
+          connection = connect(wanted, url);
+          await connection.get(request);
+        }
+        if (connection?.idle === true) kept.push(connection);
+      }
+
+      return {
+        ended: fetch(),
+        stop: () => {
+          stopped = true;
+          connection?.destroy();
+        },
+      };
+    },
+  };
+}
+
+/** The connection used last, since the others may have been closed for being idle. */
+function takeIdle(kept: HttpConnection[]): HttpConnection | undefined {
+  for (;;) {
+    const connection = kept.pop();
+    if (connection === undefined || connection.idle) return connection;
+  }
+}
+
+/** One context for each set of CAs: parsing them again for each connection costs milliseconds. */
+function createTrust(): (ca: readonly string[]) => SecureContext {
+  const contexts = new Map<string, SecureContext>();
+  return (ca) => {
+    const key = ca.join("");
+    const known = contexts.get(key);
+    if (known !== undefined) return known;
+    const all = ca.length === 0 ? {} : { ca: [...getCACertificates("default"), ...ca] };
+    const context = createSecureContext(all);
+    contexts.set(key, context);
+    return context;
+  };
+}
