@@ -63,7 +63,8 @@ test("a connection that breaks for good in the middle of a range costs no finish
   const { bytes, path } = await pull({ reference, store });
   const ranges = registry.seen
     .filter(({ url }) => url.includes(layer))
-    .map(({ headers }) => headers.range);
+    .map(({ headers }) => headers.range)
+    .filter((range) => range !== "bytes=0-0"); // Asks whether the registry redirects.
   expect(bytes.reused).toBeGreaterThanOrEqual(3 * tensorBytes);
   expect(ranges).toEqual([`bytes=${size - bytes.moved}-${size - 1}`]);
   expect(await readTree(path)).toEqual(await readTree(source));

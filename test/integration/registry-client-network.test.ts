@@ -166,11 +166,20 @@ describe("TLS", () => {
       stream.end(content);
     });
     const host = await listen(server);
-    const repository = await open(host, { plainHttp: false, ca: certificates.authority });
-    const pieces = [];
-    for await (const piece of repository.readBlob(digest)) pieces.push(Buffer.from(piece));
-    expect(Buffer.concat(pieces)).toEqual(content);
-    expect(repository.requests.registry).toBe(1);
+    const openReader = async () => {
+      const repository = await open(host, { plainHttp: false, ca: certificates.authority });
+      const read = async () => {
+        const pieces = [];
+        for await (const piece of repository.readBlob(digest)) pieces.push(Buffer.from(piece));
+        return Buffer.concat(pieces).equals(content);
+      };
+      return { repository, read };
+    };
+    const one = await openReader();
+    expect(await one.read()).toBe(true);
+    expect(one.repository.requests.registry).toBe(1);
+    const many = await openReader();
+    expect(await Promise.all([1, 2, 3, 4].map(many.read))).toEqual([true, true, true, true]);
   });
 });
 

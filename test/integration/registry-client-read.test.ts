@@ -203,6 +203,45 @@ describe("redirects", () => {
     expect(repository.requests).toEqual({ registry: 2, token: 0, redirected: 4 });
   });
 
+  const offsets = Array.from({ length: 12 }, (_, at) => at * 1000);
+  const readAll = () =>
+    Promise.all(offsets.map((offset) => read({ range: { offset, length: 10 } })));
+
+  test("are resolved once for ranges that are read at the same time", async () => {
+    await readAll();
+    // One to learn what the registry asks for, one with credentials.
+    expect(repository.requests).toEqual({ registry: 2, token: 0, redirected: 12 });
+  });
+
+  test("are resolved once more when they expire under many ranges at once", async () => {
+    await readAll();
+    for (const _ of offsets) storage.answers.push({ on: /^GET/, status: 403 });
+    await readAll();
+    expect(repository.requests.registry).toBe(3);
+  });
+
+  test("are told to those who read by themselves, without being followed", async () => {
+    const [first, second] = await Promise.all([
+      repository.locateBlob(digest),
+      repository.locateBlob(digest),
+    ]);
+    expect(first?.url.href).toBe(`${storage.url}/storage/${digest}?sig=presigned`);
+    expect(first?.headers).not.toHaveProperty("authorization");
+    expect(second).toEqual(first);
+    expect(storage.seen).toEqual([]);
+    expect(repository.requests).toEqual({ registry: 2, token: 0, redirected: 2 });
+  });
+
+  test("are not waited for at a registry that serves blobs itself", async () => {
+    registry.redirectBlobs = undefined;
+    registry.addBlob(content);
+    const location = await repository.locateBlob(digest);
+    expect(location?.url.origin).toBe(registry.url);
+    expect(location?.headers["authorization"]).toMatch(/^Basic /);
+    await repository.locateBlob(parseDigest(sha256(Buffer.from("another"))));
+    expect(registry.lines(/^GET/)).toHaveLength(2);
+  });
+
   test.each([400, 401, 403, 404, 410])(
     "are resolved again when the storage answers %d",
     async (status) => {

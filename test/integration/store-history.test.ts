@@ -97,7 +97,8 @@ async function take(store: Store, expected: Expected, next: Step, time: number):
   if (next.do === "collect") {
     const { maxBytes } = next;
     const victims = maxBytes === undefined ? [] : expected.victims(maxBytes);
-    const swept = await collect(store.paths, { leased: store.isLeased, maxBytes });
+    const bytes = maxBytes === undefined ? undefined : { high: maxBytes, low: maxBytes };
+    const swept = await collect(store, { watermarks: { bytes } });
     expect(swept.removed.map(({ manifest }) => manifest)).toEqual(
       victims.map((victim) => modelAt(victim).manifest),
     );
@@ -121,9 +122,9 @@ async function take(store: Store, expected: Expected, next: Step, time: number):
   } else if (record === undefined) return;
   else if (next.do === "lease") {
     if (!expected.leases.has(next.model))
-      expected.leases.set(next.model, store.lease(origin, model.manifest));
+      expected.leases.set(next.model, await store.lease(origin, model.manifest));
   } else if (next.do === "remove") {
-    const removed = await removeModelRecord(store.paths, record, store.isLeased).then(
+    const removed = await removeModelRecord(store, record).then(
       () => true,
       (error: unknown) => {
         if (!isModelError(error, "MODEL_IN_USE")) throw error;

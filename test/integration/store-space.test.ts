@@ -102,7 +102,7 @@ describe("a store on a small disk", () => {
     }
     await fill(join(fs.path, "other"));
     await using store = await openStore(root);
-    const swept = await collect(store.paths, { leased: store.isLeased, maxBytes: 0 });
+    const swept = await collect(store, { watermarks: { bytes: { high: 0, low: 0 } } });
     expect(swept.freedBytes).toBe(model.bytes);
     expect(await readdir(store.paths.files)).toEqual([]);
     expect(await readdir(root)).toContain("reserve");

@@ -22,14 +22,17 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | undefined;
   readonly program?: string | undefined;
+  /** Runs it as this user. */
+  readonly uid?: number | undefined;
 }
 
 /** Starts `ballast` as a user's shell would, with an environment of the test's own. */
 export function startBallast(args: readonly string[], options: CommandOptions): RunningCommand {
-  const { home, env, input = "", program = ballastProgram } = options;
+  const { home, env, input = "", program = ballastProgram, uid } = options;
   const child = spawn(program, args, {
     env: { PATH: process.env["PATH"] ?? "", HOME: home, ...env },
     stdio: ["pipe", "pipe", "pipe"],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   // A command that does not read its input closes it early.
   child.stdin.on("error", () => undefined).end(input);

@@ -40,11 +40,19 @@ export async function makeCertificates(folder: string): Promise<Certificates> {
   };
 }
 
-/** Makes, in `folder`, a self-signed EC P-256 certificate that may sign others. */
-export async function makeSelfSigned(folder: string, name: string): Promise<KeyPair> {
+/**
+ * Makes, in `folder`, a self-signed EC P-256 certificate that may sign others. It is for no host,
+ * or for those in `names` (`DNS:registry.example.com`).
+ */
+export async function makeSelfSigned(
+  folder: string,
+  name: string,
+  names: readonly string[] = [],
+): Promise<KeyPair> {
   const keyFile = join(folder, `${name}.key`);
   const certificateFile = join(folder, `${name}.pem`);
-  const subject = ["-days", "2", "-subj", `/CN=ballast test ${name}`];
+  const hosts = names.length === 0 ? [] : ["-addext", `subjectAltName=${names.join(",")}`];
+  const subject = ["-days", "2", "-subj", `/CN=ballast test ${name}`, ...hosts];
   await openssl("req", "-x509", ...newKey(keyFile), ...subject, "-out", certificateFile);
   return readPair(keyFile, certificateFile);
 }

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemCode } from "../../src/core/errors.ts";
 import { openStore } from "../../src/store/store.ts";
 import { killSourceName, makeKillModel } from "./store-kill-model.ts";
 import { pullModel, serveModels } from "./store-models.ts";
@@ -12,10 +13,19 @@ const [, , root = "", pauseMs = "0", leaveOpen] = process.argv;
 const model = makeKillModel();
 const source = serveModels(killSourceName, [model], {
   onPiece: async () => {
-    writeSync(1, ".");
+    sayAlive();
     if (pauseMs !== "0") await sleep(Number(pauseMs));
   },
 });
 const store = await openStore(root);
 await pullModel(store, model, { source, connections: 2 });
 if (leaveOpen === undefined) await store[Symbol.asyncDispose]();
+
+/** A pipe that nobody reads any more is full some time. */
+function sayAlive(): void {
+  try {
+    writeSync(1, ".");
+  } catch (error) {
+    if (systemCode(error) !== "EAGAIN") throw error;
+  }
+}

@@ -25,8 +25,9 @@ export async function startForwardProxy(target: string): Promise<ForwardProxy> {
     const onward = { host: hostname, port, method: request.method, path: pathname + search };
     const forwarded = send({ ...onward, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
+      answer.on("error", () => response.destroy()).pipe(response);
     });
+    forwarded.on("error", () => response.destroy());
     request.pipe(forwarded);
   });
   server.on("connect", (request, client) => {

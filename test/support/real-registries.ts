@@ -24,6 +24,8 @@ export interface DistributionOptions {
   /** Defaults `tester` and `secret`, where `auth` is not `none`. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /** A file that gets a line for each request, in Apache's combined format. */
+  readonly accessLog?: string | undefined;
 }
 
 /** The reference registry, running on 127.0.0.1. */
@@ -48,9 +50,8 @@ export async function startDistribution(options: DistributionOptions): Promise<D
   if (tokens !== undefined) cleanups.use(tokens);
   const config = join(folder, "config.yml");
   // JSON is YAML.
-  await writeFile(config, JSON.stringify(makeConfig(root, options.tls, auth)));
-  const program = toolPath(options.version === "v3" ? "registry" : "docker-registry");
-  const { process, match } = await startProgram([program, "serve", config], {
+  await writeFile(config, JSON.stringify(makeConfig(root, options, auth)));
+  const { process, match } = await startProgram(serveCommand(config, options), {
     env: { OTEL_TRACES_EXPORTER: "none" },
     ready: /listening on (127\.0\.0\.1:\d+)/,
     timeoutMs: 30_000,
@@ -66,11 +67,25 @@ export async function startDistribution(options: DistributionOptions): Promise<D
   };
 }
 
-function makeConfig(root: string, tls: KeyPair | undefined, auth: object | undefined): object {
+/** The access log is all that the registry writes to standard output. */
+function serveCommand(
+  config: string,
+  { version, accessLog }: DistributionOptions,
+): [program: string, ...args: string[]] {
+  const program = toolPath(version === "v3" ? "registry" : "docker-registry");
+  if (accessLog === undefined) return [program, "serve", config];
+  return ["sh", "-c", 'exec "$0" serve "$1" >"$2"', program, config, accessLog];
+}
+
+function makeConfig(
+  root: string,
+  { tls, accessLog }: DistributionOptions,
+  auth: object | undefined,
+): object {
   return {
     version: 0.1,
     // The port it got is only in its log, at this level.
-    log: { level: "info", formatter: "text", accesslog: { disabled: true } },
+    log: { level: "info", formatter: "text", accesslog: { disabled: accessLog === undefined } },
     storage: { filesystem: { rootdirectory: root }, delete: { enabled: true } },
     http: {
       addr: "127.0.0.1:0",

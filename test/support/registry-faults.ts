@@ -13,9 +13,8 @@ interface SeenRequest {
   readonly body: Buffer;
 }
 
-/** Replaces one answer: the first queued one whose pattern fits `METHOD /path?query` is used, once. */
-interface QueuedAnswer {
-  readonly on: RegExp;
+/** Said instead of what a good registry would say. */
+interface OtherAnswer {
   /** Destroys the connection instead of answering. */
   readonly reset?: boolean | undefined;
   readonly status?: number | undefined;
@@ -23,8 +22,15 @@ interface QueuedAnswer {
   readonly body?: string | undefined;
 }
 
+/** Replaces one answer: the first queued one whose pattern fits `METHOD /path?query` is used, once. */
+interface QueuedAnswer extends OtherAnswer {
+  readonly on: RegExp;
+}
+
 /** What goes wrong with one answer that carries a blob. */
 export interface BlobFault {
+  /** Leaves answers with fewer bytes alone. */
+  readonly leastBytes?: number | undefined;
   /** Bytes of the body that are sent before the connection breaks. */
   readonly resetAfter?: number | undefined;
   /** Bytes of the body that are sent before nothing more comes. */
@@ -34,6 +40,8 @@ export interface BlobFault {
   readonly ignoreRange?: boolean | undefined;
   readonly contentRange?: string | undefined;
   readonly contentEncoding?: string | undefined;
+  /** Other bytes than the right ones, as many. */
+  readonly replace?: ((bytes: Buffer) => Buffer) | undefined;
 }
 
 export interface FaultRegistryOptions {
@@ -52,6 +60,10 @@ export interface FaultRegistry extends AsyncDisposable {
   readonly seen: SeenRequest[];
   readonly answers: QueuedAnswer[];
   readonly blobFaults: BlobFault[];
+  /** Asked about each request that no queued answer fits. */
+  intercept: ((seen: SeenRequest) => OtherAnswer | undefined) | undefined;
+  /** Bytes of an upload's body after which the connection is destroyed, one for each upload. */
+  readonly uploadResets: number[];
   /** Sends GET and HEAD of blobs elsewhere. */
   redirectBlobs: ((digest: string) => string) | undefined;
   /** What an upload's Location becomes on the wire. */
@@ -63,6 +75,8 @@ export interface FaultRegistry extends AsyncDisposable {
   expiresIn: number | undefined;
   /** Adds a blob and returns its digest. */
   addBlob(bytes: Buffer): string;
+  /** Shows this certificate from now on and closes every connection. Only with TLS. */
+  changeCertificate(pair: KeyPair): void;
   /** Connections it has accepted so far. */
   connections(): number;
   /** The requests that fit, as `METHOD /path?query`. */
@@ -94,6 +108,8 @@ export async function startFaultRegistry(
     seen: [],
     answers: [],
     blobFaults: [],
+    intercept: undefined,
+    uploadResets: [],
     redirectBlobs: undefined,
     rewriteLocation: (path) => path,
     tokens: new Set(),
@@ -103,6 +119,10 @@ export async function startFaultRegistry(
       const digest = sha256(bytes);
       registry.blobs.set(digest, bytes);
       return digest;
+    },
+    changeCertificate({ key, certificate: cert }) {
+      if ("setSecureContext" in listener) listener.setSecureContext({ key, cert });
+      listener.closeAllConnections();
     },
     connections: () => connections,
     lines: (pattern = /./) =>
@@ -124,12 +144,14 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   const { method = "", url = "" } = request;
-  const pieces: Buffer[] = [];
-  for await (const piece of request) pieces.push(piece as Buffer);
-  const seen = { method, url, headers: request.headers, body: Buffer.concat(pieces) };
+  const body = await readBody(
+    request,
+    method === "PUT" ? registry.uploadResets.shift() : undefined,
+  );
+  const seen = { method, url, headers: request.headers, body };
   registry.seen.push(seen);
   const at = registry.answers.findIndex(({ on }) => on.test(`${method} ${url}`));
-  const [queued] = at < 0 ? [] : registry.answers.splice(at, 1);
+  const [queued] = at < 0 ? [registry.intercept?.(seen)] : registry.answers.splice(at, 1);
   if (queued?.reset === true) return void response.destroy();
   if (queued !== undefined)
     return reply(response, queued.status ?? 200, queued.headers, queued.body);
@@ -137,6 +159,21 @@ async function serve(
   if (url.startsWith("/storage/")) return sendBlob(registry, seen, response);
   if (!mayPass(registry, options, seen)) return challenge(registry, options, seen, response);
   return serveRegistry(registry, seen, response);
+}
+
+/** Throws once more than `most` bytes have come. */
+async function readBody(
+  request: IncomingMessage,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    bytes += piece.byteLength;
+    if (bytes > most) throw new Error("enough");
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 function serveRegistry(registry: FaultRegistry, seen: SeenRequest, response: ServerResponse): void {
@@ -231,14 +268,18 @@ function sendBlob(registry: FaultRegistry, seen: SeenRequest, response: ServerRe
   const digest = new URL(seen.url, registry.url).pathname.split("/").at(-1) ?? "";
   const blob = registry.blobs.get(digest);
   if (blob === undefined) return reply(response, 404, {}, errorBody("BLOB_UNKNOWN"));
-  const fault = (seen.method === "GET" ? registry.blobFaults.shift() : undefined) ?? {};
   const asked = /^bytes=(\d+)-(\d*)$/.exec(seen.headers.range ?? "");
+  const size = Number(asked?.[2] || blob.byteLength - 1) - Number(asked?.[1] ?? 0) + 1;
+  const fits = ({ leastBytes = 0 }: BlobFault) => seen.method === "GET" && size >= leastBytes;
+  const at = registry.blobFaults.findIndex(fits);
+  const [fault = {}] = at < 0 ? [] : registry.blobFaults.splice(at, 1);
   const isRange = asked !== null && fault.ignoreRange !== true;
   const first = isRange ? Number(asked[1]) : 0;
   const last = isRange && asked[2] !== "" ? Number(asked[2]) : blob.byteLength - 1;
   if (isRange && last >= blob.byteLength)
     return reply(response, 416, { "content-range": `bytes */${blob.byteLength}` });
-  const bytes = blob.subarray(first, last + 1 - (fault.shortBy ?? 0));
+  const right = blob.subarray(first, last + 1 - (fault.shortBy ?? 0));
+  const bytes = fault.replace?.(right) ?? right;
   const contentRange = fault.contentRange ?? `bytes ${first}-${last}/${blob.byteLength}`;
   response.writeHead(isRange ? 206 : 200, {
     "content-length": bytes.byteLength,

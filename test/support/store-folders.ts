@@ -50,7 +50,8 @@ export async function mountExt4(bytes: number): Promise<Mounted | string> {
   });
 }
 
-async function mountAt(mount: (path: string) => Promise<void>): Promise<Mounted | string> {
+/** Calls `mount` with a new folder; a sentence instead when this process may not mount there. */
+export async function mountAt(mount: (path: string) => Promise<void>): Promise<Mounted | string> {
   const folder = await makeFolder();
   const path = join(folder.path, "mount");
   await mkdir(path);

@@ -16,10 +16,9 @@ import { type ModelRecord, readRecord, writeRecord } from "../../src/store/model
 import type { Store } from "../../src/store/store.ts";
 import { type Origin, originOf } from "../../src/store/store-paths.ts";
 import { buildTree } from "../../src/store/tree.ts";
-import { createBlobRangeReader } from "../../src/transfer/blob-range-reader.ts";
-import { startDiskThreads } from "../../src/transfer/disk-threads.ts";
 import { makePresent, type PresentOptions } from "../../src/transfer/present.ts";
 import type { ByteCounts } from "../../src/transfer/tally.ts";
+import { openTransfer } from "../../src/transfer/transfer.ts";
 
 /** A model in memory, as a registry would describe and serve it. */
 export interface TestModel {
@@ -152,6 +151,10 @@ export async function recordModel(
   name: string,
   model: TestModel,
 ): Promise<ModelRecord> {
+  return store.changes.hold(() => writeModel(store, name, model));
+}
+
+async function writeModel(store: Store, name: string, model: TestModel): Promise<ModelRecord> {
   await store.writeBlob(model.manifestBytes);
   await store.writeBlob(model.indexBytes);
   const origin = originOf(name);
@@ -170,8 +173,8 @@ export async function recordModel(
   return record;
 }
 
-export interface PullTestOptions
-  extends Partial<Pick<PresentOptions, "signal" | "onProgress" | "connections">> {
+export interface PullTestOptions extends Partial<Pick<PresentOptions, "signal" | "onProgress">> {
+  readonly connections?: number | undefined;
   readonly source: CountingSource;
 }
 
@@ -188,19 +191,17 @@ export async function pullModel(
   model: TestModel,
   options: PullTestOptions,
 ): Promise<PulledTestModel> {
-  const { source, ...rest } = options;
+  const { source, connections, ...rest } = options;
   const { index } = model;
+  using _lease = await store.lease(originOf(source.name), model.manifest);
   const record = await recordModel(store, source.name, model);
-  using _lease = store.lease(record.origin, record.manifest);
-  await using disk = startDiskThreads(2);
-  const reader = createBlobRangeReader(source, disk);
+  await using transfer = openTransfer(source, { threads: 2, connections });
   const bytes = await makePresent({
     store,
     record,
     index,
     files: index.files,
-    reader,
-    disk,
+    transfer,
     ...rest,
   });
   const { treeId: id } = record;

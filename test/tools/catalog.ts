@@ -25,6 +25,13 @@ export type ToolName =
   | "regctl"
   | "registry"
   | "docker-registry"
+  | "skopeo"
+  | "aria2c"
+  | "nginx"
+  | "mkfs.btrfs"
+  | "btrfs"
+  | "mkfs.xfs"
+  | "sshfs"
   | "jq"
   | "python"
   | "minilm";
@@ -57,6 +64,69 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
       program: "usr/bin/docker-registry",
     },
     path: "docker-registry",
+    probe: ["--version"],
+  },
+  /** Reads and writes registries with another library than crane and regctl. */
+  skopeo: {
+    version: "1.9",
+    recipe: {
+      kind: "debian",
+      packages: ["skopeo", "libgpgme11", "libassuan0", "libdevmapper1.02.1"],
+      program: "usr/bin/skopeo",
+    },
+    path: "skopeo",
+    probe: ["--version"],
+  },
+  /** Downloads URLs over many connections and checks nothing. */
+  aria2c: {
+    version: "1.36",
+    recipe: {
+      kind: "debian",
+      packages: ["aria2", "libaria2-0", "libc-ares2", "libssh2-1", "libxml2", "libicu72"],
+      program: "usr/bin/aria2c",
+    },
+    path: "aria2c",
+    probe: ["--version"],
+  },
+  nginx: {
+    version: "1.22",
+    recipe: { kind: "debian", packages: ["nginx", "libpcre2-8-0"], program: "usr/sbin/nginx" },
+    path: "nginx",
+    probe: ["-v"],
+  },
+  /** Makes a file system that compresses, on which a model of any size takes little room. */
+  "mkfs.btrfs": {
+    version: "6.2",
+    recipe: { kind: "debian", packages: ["btrfs-progs"], program: "sbin/mkfs.btrfs" },
+    path: "mkfs.btrfs",
+    probe: ["--version"],
+  },
+  /** Sets quotas on a btrfs. */
+  btrfs: {
+    version: "6.2",
+    recipe: { kind: "debian", packages: ["btrfs-progs", "liblzo2-2"], program: "bin/btrfs" },
+    path: "btrfs",
+    probe: ["version"],
+  },
+  "mkfs.xfs": {
+    version: "6.1",
+    recipe: {
+      kind: "debian",
+      packages: ["xfsprogs", "libinih1", "liburcu8"],
+      program: "sbin/mkfs.xfs",
+    },
+    path: "mkfs.xfs",
+    probe: ["-V"],
+  },
+  /** A network filesystem, and the server it speaks to. */
+  sshfs: {
+    version: "3.7",
+    recipe: {
+      kind: "debian",
+      packages: ["sshfs", "libfuse3-3", "libglib2.0-0", "openssh-sftp-server"],
+      program: "usr/bin/sshfs",
+    },
+    path: "sshfs",
     probe: ["--version"],
   },
   jq: {

@@ -58,7 +58,7 @@ async function extractPackages(
   if (!found.startsWith(version))
     throw new Error(`Debian offers ${recipe.packages[0]} ${found}; the tests expect ${version}`);
   await rm(downloads, { recursive: true });
-  const libraries = await Array.fromAsync(glob("root/usr/lib/*-linux-gnu", { cwd: folder }));
+  const libraries = await Array.fromAsync(glob("root/{usr/,}lib/*-linux-gnu", { cwd: folder }));
   await writeWrapper(join(folder, path), `root/${recipe.program}`, libraries);
   return found;
 }

@@ -52,6 +52,34 @@ describe("a system error", () => {
   });
 
   test.each([
+    ["Unknown system error -122", -122, "EDQUOT"],
+    ["UNKNOWN", -122, "EDQUOT"],
+    ["Unknown system error -116", -116, "ESTALE"],
+    ["UNKNOWN", -117, "EUCLEAN"],
+    ["Unknown system error -133", -133, "E133"],
+    ["ENOSPC", -28, "ENOSPC"],
+  ])("that Node calls %s %s has the code %s", (code, errno, expected) => {
+    expect(systemCode(Object.assign(new Error("x"), { code, errno }))).toBe(expected);
+  });
+
+  test("without words of Node's own is told by its code", () => {
+    const error = new Error("Unknown system error -122: Unknown system error -122, write");
+    const cause = Object.assign(error, { code: "UNKNOWN", errno: -122, syscall: "write" });
+    expect(describeSystemError(cause, ["/data"])).toMatchObject({
+      code: "NO_SPACE",
+      message: "the disk quota at /data is used up (EDQUOT, write)",
+    });
+  });
+
+  test("that names no path is told of with the places it may be about", () => {
+    const cause = Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" });
+    expect(describeSystemError(cause, ["/a", "/b"])).toMatchObject({
+      message: "a local file at /a or /b could not be used: EIO: i/o error, read",
+      hint: expect.stringContaining("ballast store verify") as string,
+    });
+  });
+
+  test.each([
     ["ENOSPC", "NO_SPACE", /same command again/],
     ["EDQUOT", "NO_SPACE", /same command again/],
     ["EACCES", "STORE_IO", /who owns/],
@@ -100,6 +128,25 @@ describe("what a call rejects with", () => {
     const reason = new ModelError("INVALID_ARGUMENT", "no more time");
     const failure = describeFailure(reason, "pull", AbortSignal.abort(reason));
     expect(failure).toMatchObject({ code: "CANCELLED", cause: reason });
+  });
+
+  test("what closing failed with as well does not hide the failure", () => {
+    const first = new ModelError("NOT_FOUND", "no such model");
+    const suppressed = new SuppressedError(systemError("EROFS"), first);
+    expect(describeFailure(suppressed, "pull", undefined)).toBe(first);
+    const twice = new SuppressedError(systemError("EIO"), suppressed);
+    expect(describeFailure(twice, "pull", undefined)).toBe(first);
+  });
+
+  test("a full disk that a thread found, without a path, is one of the call's places", () => {
+    const error = new ModelError("NO_SPACE", "the disk is full (ENOSPC, write)", { hint: "h" });
+    expect(describeFailure(error, "pull", undefined, ["/not/there"])).toMatchObject({
+      code: "NO_SPACE",
+      message: "/not/there: the disk is full (ENOSPC, write)",
+      hint: "h",
+    });
+    const named = new ModelError("NO_SPACE", "not enough space at /data: 1 byte");
+    expect(describeFailure(named, "pull", undefined, ["/data"])).toBe(named);
   });
 
   test("a failure of its own stays what it is", () => {

@@ -35,6 +35,26 @@ describe("a plan of fetches", () => {
     ]);
   });
 
+  test("makes ranges longer rather than more than 384, as far as layers go", () => {
+    const mebi = 1_048_576;
+    // 140 GB in 280 layers of 16 chunks.
+    const layers = Array.from({ length: 280 }, (_, layer) =>
+      Array.from({ length: 16 }, (_, at): [string, number] => [`${layer} ${at}`, 30 * mebi]),
+    );
+    const { ranges } = planFetches(want(layOut(layers)));
+    expect(ranges.length).toBeLessThanOrEqual(384);
+    const lengths = ranges.reduce((sum, { length }) => sum + length, 0);
+    expect(lengths).toBe(280 * 16 * 30 * mebi);
+    expect(planFetches(want(layOut(layers)), 32 * mebi).ranges).toHaveLength(280 * 16);
+  });
+
+  test("ends with layers where there are more than 384 of them", () => {
+    const layers = Array.from({ length: 400 }, (_, layer): [string, number][] => [
+      [`${layer}`, 10],
+    ]);
+    expect(planFetches(want(layOut(layers))).ranges).toHaveLength(400);
+  });
+
   test("does not fetch what lies between wanted chunks", () => {
     const [a, , c] = layOut([
       [

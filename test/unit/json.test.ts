@@ -36,6 +36,13 @@ describe("a JSON document from outside", () => {
     );
   });
 
+  test.each(["[]", "{}", "0", '{"a":0}'])("is refused when it is large and made of %s", (value) => {
+    const bytes = Buffer.from(`[${`${value},`.repeat(15_000_000 / (value.length + 1))}0]`);
+    expect(() => parseJson(bytes, { ...limits, maxBytes: 16_000_000 })).toThrow(
+      "the index holds too many values for its size",
+    );
+  });
+
   test.each([
     ["nothing", ""],
     ["half a document", '{"a":'],

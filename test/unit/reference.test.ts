@@ -96,6 +96,15 @@ describe("a reference", () => {
     );
   });
 
+  test.each(["oci:/a:b/.", "oci:/a:b/.:v1", `oci:/a@${digest}/.:v1`, `oci:a:b/.@${digest}`])(
+    "to a folder whose name ends like a tag or a digest (%s) reads back too",
+    (text) => {
+      const reference = parseReference(text);
+      expect(reference).toMatchObject({ directory: expect.stringMatching(/[:@][^/]+$/) as string });
+      expect(parseReference(formatReference(reference))).toEqual(reference);
+    },
+  );
+
   test("is made of tags and repositories as registries take them", () => {
     expect(isTag("v1.0_x-y")).toBe(true);
     expect(isTag(".v1")).toBe(false);

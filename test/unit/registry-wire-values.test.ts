@@ -16,6 +16,8 @@ test.each([
   ["bytes 0-9", undefined],
   ["items 0-9/10", undefined],
   ["bytes 0-99999999999999999999/1", undefined],
+  ["bytes 0-9/9", undefined],
+  ["bytes 10-10/10", undefined],
   [undefined, undefined],
 ])("Content-Range %s", (text, expected) => {
   expect(parseContentRange(text)).toEqual(expected);
@@ -75,7 +77,7 @@ test("plain HTTP can be asked for and ruled out", () => {
   expect(isLoopback("128.0.0.1")).toBe(false);
 });
 
-test.each(["", "a/b", "user@registry.example.com", "a b", "a:99999", "a?b"])(
+test.each(["", "a/b", "a\\b", "user@registry.example.com", "a b", "a:99999", "a?b"])(
   "%j is no host",
   (host) => {
     expect(() => registryOrigin(host, true)).toThrow(/is no registry host/);
@@ -86,6 +88,7 @@ test("foreign text becomes one line without secrets", () => {
   const text = "see\r\n\u001b[31m https://user:pw@x.example.com/a?sig=secret\u2028now";
   expect(oneLine(text)).toBe("see [31m https://x.example.com/a now");
   expect(oneLine("a".repeat(5000))).toHaveLength(300);
+  expect(oneLine("at https://user:p@ss:w@x.example.com/a")).toBe("at https://x.example.com/a");
 });
 
 describe("waiting between attempts", () => {

@@ -43,13 +43,13 @@ async function manifests(store: Store): Promise<string[]> {
   return (await listRecords(store.paths)).map((record) => record.manifest).sort();
 }
 
-const nobody = () => false;
+const atMost = (bytes: number) => ({ watermarks: { bytes: { high: bytes, low: bytes } } });
 
 describe("eviction", () => {
   test("takes the least recently used models, no more than needed", async () => {
     await using store = await makeStore();
     await fill(store);
-    const swept = await collect(store.paths, { leased: nobody, maxBytes: 950 * 1024 });
+    const swept = await collect(store, atMost(950 * 1024));
     expect(swept.removed.map((record) => record.manifest)).toEqual([oldest.manifest]);
     expect(swept.freedBytes).toBe(100 * 1024);
     expect(await manifests(store)).toEqual([middle.manifest, newest.manifest].sort());
@@ -60,8 +60,8 @@ describe("eviction", () => {
     await using store = await makeStore();
     const pulled = await fill(store);
     await writeRecord(store.paths, { ...pulled.middle.record, pinned: true });
-    using _lease = store.lease(pulled.oldest.origin, oldest.manifest);
-    const swept = await collect(store.paths, { leased: store.isLeased, maxBytes: 0 });
+    using _lease = await store.lease(pulled.oldest.origin, oldest.manifest);
+    const swept = await collect(store, atMost(0));
     expect(swept.removed.map((record) => record.manifest)).toEqual([newest.manifest]);
     expect(await manifests(store)).toEqual([middle.manifest, oldest.manifest].sort());
   });
@@ -69,12 +69,12 @@ describe("eviction", () => {
   test("on a dry run says the same and deletes nothing", async () => {
     await using store = await makeStore();
     const pulled = await fill(store);
-    const options = { leased: nobody, maxBytes: 500 * 1024 };
-    const planned = await collect(store.paths, { ...options, dryRun: true });
+    const options = atMost(500 * 1024);
+    const planned = await collect(store, { ...options, dryRun: true });
     expect(await readdir(store.paths.files)).toHaveLength(4);
     expect(await manifests(store)).toHaveLength(3);
     expect(await readdir(pulled.oldest.tree)).toEqual(["own", "shared"]);
-    const done = await collect(store.paths, options);
+    const done = await collect(store, options);
     const describe = ({ removed, freedBytes }: typeof done) => ({
       freedBytes,
       manifests: removed.map((record) => record.manifest),
@@ -90,7 +90,7 @@ describe("eviction", () => {
   test("leaves everything that fits", async () => {
     await using store = await makeStore();
     await fill(store);
-    const swept = await collect(store.paths, { leased: nobody, maxBytes: 1000 * 1024 });
+    const swept = await collect(store, atMost(1000 * 1024));
     expect(swept).toEqual({ removed: [], freedBytes: 0 });
     expect(await manifests(store)).toHaveLength(3);
   });
@@ -102,7 +102,7 @@ describe("removing a model", () => {
     const pulled = await fill(store);
     const record = await readRecord(store.paths, pulled.oldest.origin, oldest.manifest);
     if (record === undefined) throw new Error("no record");
-    expect(await removeModelRecord(store.paths, record, nobody)).toBe(100 * 1024);
+    expect(await removeModelRecord(store, record)).toBe(100 * 1024);
     expect(await readdir(store.paths.files)).toHaveLength(3);
     expect(await readdir(store.paths.blobs)).toHaveLength(4);
     expect(await listSelections(store.paths, pulled.oldest.record.treeId)).toEqual([]);
@@ -115,13 +115,13 @@ describe("removing a model", () => {
     const pulled = await fill(store);
     const record = { ...pulled.oldest.record, lastUsed: new Date() };
     {
-      using _lease = store.lease(record.origin, record.manifest);
-      await expect(removeModelRecord(store.paths, record, store.isLeased)).rejects.toMatchObject({
+      using _lease = await store.lease(record.origin, record.manifest);
+      await expect(removeModelRecord(store, record)).rejects.toMatchObject({
         code: "MODEL_IN_USE",
       });
     }
-    const pinned = { ...record, pinned: true };
-    await expect(removeModelRecord(store.paths, pinned, nobody)).rejects.toMatchObject({
+    await writeRecord(store.paths, { ...record, pinned: true });
+    await expect(removeModelRecord(store, record)).rejects.toMatchObject({
       code: "MODEL_IN_USE",
     });
     expect(await manifests(store)).toHaveLength(3);
@@ -154,7 +154,7 @@ describe("collecting garbage", () => {
     await writeFile(join(paths.quarantine, "e".repeat(64)), kib("rotten", 4));
     await writeFile(join(records, `${"f".repeat(64)}.files`), "");
     await writeFile(join(records, `${"f".repeat(64)}.json.tmp-0123456789ab`), "");
-    const swept = await collect(paths, { leased: nobody });
+    const swept = await collect(store);
     expect(swept).toEqual({ removed: [], freedBytes: 7 * 1024 });
     expect(await readdir(paths.files)).toHaveLength(4);
     expect(await readdir(paths.trees)).not.toContain("c".repeat(64));
@@ -169,7 +169,7 @@ describe("collecting garbage", () => {
     await using store = await makeStore();
     const { record } = (await fill(store)).newest;
     await writeFile(store.paths.blob(record.index), "rotten");
-    expect(await collect(store.paths, { leased: nobody })).toEqual({ removed: [], freedBytes: 0 });
+    expect(await collect(store)).toEqual({ removed: [], freedBytes: 0 });
     expect(await readdir(store.paths.files)).toHaveLength(4);
   });
 
@@ -184,7 +184,7 @@ describe("collecting garbage", () => {
     await expect(pullModel(store, model, { source, connections: 1 })).rejects.toThrow(
       "the line is cut",
     );
-    await collect(store.paths, { leased: nobody });
+    await collect(store);
     const again = serveModels(name, [model]);
     await pullModel(store, model, { source: again });
     expect(again.served.bytes).toBeLessThan(2100 * 1024);

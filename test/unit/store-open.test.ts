@@ -130,7 +130,8 @@ describe("an open store", () => {
   test("counts leases, each ended once", async () => {
     await using store = await makeStore();
     const manifest = digestOf("manifest");
-    const [first, second] = [store.lease(origin, manifest), store.lease(origin, manifest)];
+    const first = await store.lease(origin, manifest);
+    const second = await store.lease(origin, manifest);
     first[Symbol.dispose]();
     first[Symbol.dispose]();
     expect(store.isLeased({ origin, manifest })).toBe(true);

@@ -1,0 +1,43 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { toolPath } from "../../support/programs.ts";
+import type { Command } from "../measure/measured-process.ts";
+import type { RunningServer } from "../servers/running-server.ts";
+import { type Client, makeCommand, trust } from "./client.ts";
+
+/** Blobs at a time; 3 by default. */
+const concurrency = 8;
+
+/**
+ * regclient's command. `image copy` moves layers side by side, where `artifact get` and `artifact
+ * put` go one after the other.
+ */
+export const regctl: Client = {
+  name: "regctl",
+  pull: ({ server, name, output, home }) =>
+    copy(`${server.host}/${name}`, `ocidir://${output}:latest`, server, home),
+  push: ({ server, name, layout, tag, home }) =>
+    copy(`ocidir://${layout}:${tag}`, `${server.host}/${name}`, server, home),
+  version: (home) => makeCommand(toolPath("regctl"), ["version"], { home }),
+};
+
+async function copy(
+  from: string,
+  to: string,
+  server: RunningServer,
+  home: string,
+): Promise<Command> {
+  const settings = {
+    hostname: server.host,
+    tls: server.authorityFile === undefined ? "disabled" : "enabled",
+    reqConcurrent: concurrency,
+    // One PUT for each blob, however large.
+    blobMax: -1,
+  };
+  const config = join(home, "regctl.json");
+  await writeFile(config, JSON.stringify({ hosts: { [server.host]: settings } }));
+  return makeCommand(toolPath("regctl"), ["image", "copy", from, to], {
+    home,
+    env: { REGCTL_CONFIG: config, ...trust(server) },
+  });
+}

@@ -1,0 +1,59 @@
+import { afterAll, expect, test, vi } from "vitest";
+import { openRegistryRepository } from "../../src/registry/client/registry-repository.ts";
+import {
+  createBlobRangeReader,
+  createSocketRangeReader,
+} from "../../src/transfer/blob-range-reader.ts";
+import { type DiskThreads, startDiskThreads } from "../../src/transfer/disk-threads.ts";
+import {
+  type HttpReaderFactory,
+  type HttpReaderSetup,
+  type HttpReaderUnderTest,
+  openStage,
+} from "./http-range/stage.ts";
+import { describeHttpRangeReader } from "./http-range-reader-suite.ts";
+
+const disk = startDiskThreads(1);
+afterAll(() => disk[Symbol.asyncDispose]());
+
+const overUndici: HttpReaderFactory = async (setup) => {
+  const repository = await openRegistryRepository(setup);
+  return {
+    reader: createBlobRangeReader(repository, disk),
+    requests: repository.requests,
+    [Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),
+  };
+};
+
+describeHttpRangeReader("undici", overUndici);
+
+/** A reader over sockets, which its threads keep. */
+async function openSocketReader(
+  setup: HttpReaderSetup,
+  threads: DiskThreads,
+): Promise<HttpReaderUnderTest> {
+  const repository = await openRegistryRepository(setup);
+  return {
+    reader: createSocketRangeReader(repository, threads, 262_144),
+    requests: repository.requests,
+    keepsConnections: true,
+    [Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),
+  };
+}
+
+const overSockets: HttpReaderFactory = (setup) => openSocketReader(setup, disk);
+
+describeHttpRangeReader("sockets", overSockets);
+
+test("the socket reader asks for plain ranges itself, over connections that end with its threads", async () => {
+  const threads = startDiskThreads(2);
+  await using stage = await openStage((setup) => openSocketReader(setup, threads), {});
+  for (let round = 0; round < 4; round += 1) await stage.read();
+  const ranges = stage.server.requests.filter(({ first, last }) => first < last);
+  // undici says so with every request.
+  expect(ranges.map(({ headers }) => headers.has("connection"))).toEqual(Array(4).fill(false));
+  expect(stage.server.open).toBeGreaterThan(0);
+  await threads[Symbol.asyncDispose]();
+  await stage.under[Symbol.asyncDispose]();
+  await vi.waitFor(() => expect(stage.server.open).toBe(0));
+});

@@ -1,0 +1,27 @@
+import { describe, expect, test } from "vitest";
+import {
+  openRegistryPushScene,
+  openRegistryServerScene,
+} from "../support/crash-registry-scenes.ts";
+import { sweepSteps } from "../support/crash-sweep.ts";
+import { toolsMissing } from "../support/programs.ts";
+
+describe.skipIf(toolsMissing("python"))("a push to a registry", () => {
+  test("that is killed in any of its requests shows the tag whole or not at all, and the next one completes it", async () => {
+    const { failures, missed, ...counts } = await sweepSteps(openRegistryPushScene, {
+      stepsPerKill: 1,
+    });
+    console.log(`push to a registry: ${JSON.stringify(counts)}`);
+    expect(failures).toEqual([]);
+    expect(missed).toEqual([]);
+  });
+
+  test("whose registry is killed before any of its steps is completed by the next one", async () => {
+    const { failures, missed, ...counts } = await sweepSteps(openRegistryServerScene, {
+      stepsPerKill: 4,
+    });
+    console.log(`registry serve: ${JSON.stringify(counts)}`);
+    expect(failures).toEqual([]);
+    expect(missed).toEqual([]);
+  });
+});

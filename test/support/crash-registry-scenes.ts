@@ -1,0 +1,130 @@
+import { join } from "node:path";
+import { isModelError } from "../../src/core/errors.ts";
+import { push } from "../../src/model/push.ts";
+import { startRegistry } from "../../src/registry/server/server.ts";
+import { startBallast } from "./ballast-command.ts";
+import { type CrashFolder, createCrashFolder } from "./crash-folder.ts";
+import {
+  expectWholeTags,
+  missingLayers,
+  type PushStage,
+  pushedTag,
+  setPushStage,
+} from "./crash-push.ts";
+import type { CrashPoints, CrashRun, CrashScene } from "./crash-sweep.ts";
+import { traceBallast } from "./crash-tracer.ts";
+import { type Exchange, startRecordingProxy } from "./recording-proxy.ts";
+import { makeFolder } from "./store-folders.ts";
+import { mebi } from "./workplace.ts";
+
+const repository = "model";
+
+/** `ballast push` to a registry; its steps are what passes between the two. */
+export async function openRegistryPushScene(): Promise<CrashScene> {
+  await using resources = new AsyncDisposableStack();
+  const { path: place } = resources.use(await makeFolder());
+  const { stage, folder } = await openRegistryFolder(place);
+  const proxy = resources.use(await startRecordingProxy(""));
+  const args = ["push", "--quiet", stage.source, referenceTo(proxy.address)];
+
+  const run = async (at: CrashPoints | undefined): Promise<CrashRun> => {
+    await using registry = await startRegistry({ root: folder.root });
+    proxy.target = registry.address;
+    proxy.exchanges.length = 0;
+    const names: string[] = [];
+    const { child, result } = startBallast(args, { home: folder.home });
+    proxy.onPass = (exchange) => {
+      const name = describe(exchange, proxy.exchanges.indexOf(exchange));
+      if (names.includes(name) || child.killed) return;
+      names.push(name);
+      if (name === at?.killAt) child.kill("SIGKILL");
+    };
+    const { code, err } = await result;
+    if (!child.killed) return { moments: [], names, failure: code === 0 ? undefined : err };
+    const moment = { name: at?.killAt ?? "", isTorn: false, root: folder.root, steps: [] };
+    return { moments: [moment], names, failure: undefined };
+  };
+
+  const owned = resources.move();
+  return { ...folder, run, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** `ballast registry serve` while a model is pushed to it. */
+export async function openRegistryServerScene(): Promise<CrashScene> {
+  await using resources = new AsyncDisposableStack();
+  const { path: place } = resources.use(await makeFolder());
+  const { stage, folder } = await openRegistryFolder(place);
+  const { home, root } = folder;
+  const args = ["registry", "serve", "--quiet", "--root", root, "--listen", "127.0.0.1:0"];
+
+  const run = async (at: CrashPoints | undefined): Promise<CrashRun> => {
+    const [served, ended] = [new AbortController(), new AbortController()];
+    let pushing: Promise<void> | undefined;
+    const onOutput = (printed: string) => {
+      const reference = referenceTo(printed.trim().replace("http://", ""));
+      pushing = pushUntil(ended.signal, { source: stage.source, reference }).finally(() =>
+        served.abort(),
+      );
+    };
+    const signal = served.signal;
+    const traced = await traceBallast({ args, home, root, at, onOutput, signal });
+    ended.abort();
+    await pushing;
+    // Nobody stops a registry but who started it.
+    return { ...traced, failure: undefined };
+  };
+
+  const owned = resources.move();
+  return { ...folder, run, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** The root of a registry: a layout folder for its only repository. */
+async function openRegistryFolder(
+  place: string,
+): Promise<{ readonly stage: PushStage; readonly folder: CrashFolder }> {
+  const layouts = await setPushStage(place, "nothing");
+  const inRoot = (state: PushStage["whole"]) =>
+    new Map([
+      [repository, "folder 755"],
+      ...[...state].map(([path, what]) => [join(repository, path), what] as const),
+    ]);
+  const stage = { ...layouts, whole: inRoot(layouts.whole), between: layouts.between.map(inRoot) };
+  const { source } = stage;
+  const folder = await createCrashFolder({
+    ...stage,
+    place,
+    inspect: (root) => expectWholeTags(join(root, repository)),
+    repeat: async (root) => {
+      await using registry = await startRegistry({ root });
+      return (await push({ source, reference: referenceTo(registry.address) })).bytes.moved;
+    },
+    missingBytes: (root) => missingLayers(join(root, repository), stage),
+  });
+  return { stage, folder };
+}
+
+function referenceTo(address: string): string {
+  return `${address}/${repository}:${pushedTag}`;
+}
+
+/** Pushes; an end because `signal` was aborted is none. */
+async function pushUntil(
+  signal: AbortSignal,
+  options: { readonly source: string; readonly reference: string },
+): Promise<void> {
+  try {
+    await push({ ...options, signal });
+  } catch (error) {
+    if (!isModelError(error, "CANCELLED")) throw error;
+  }
+}
+
+/** Says where a request is: its body on the way, its answer known, its answer there. */
+function describe(
+  { method, url, status, requestBytes, complete }: Exchange,
+  number: number,
+): string {
+  const name = `${number + 1}. ${method} ${url.replace(/uploads\/[^?]+/, "uploads/*")}`;
+  if (status > 0) return `${name} ${status}${complete ? ", over" : ""}`;
+  return `${name}, ${requestBytes > mebi ? "the rest" : "the beginning"} of its body`;
+}
