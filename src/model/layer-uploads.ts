@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { maxChunkBytes } from "../core/chunk-index.ts";
 import { checkCount } from "../core/count.ts";
 import type { Digest } from "../core/digest.ts";
 import type { RunOptions } from "../core/progress.ts";
@@ -9,8 +10,8 @@ import type { SourceFile } from "../source/source.ts";
 
 /** Layers uploaded at once, unless told otherwise: more wait for the registry's hashing. */
 const defaultUploads = 4;
-/** Memory for reading one layer again while it is uploaded (64 MiB). */
-const rereadBytes = 67_108_864;
+/** Memory for reading one layer again while it is uploaded (32 MiB): one chunk at a time. */
+const rereadBytes = maxChunkBytes;
 
 export interface UploadOptions extends RunOptions {
   readonly repository: Repository;

@@ -20,8 +20,11 @@ export interface ChunkMemory extends Disposable {
   grant(size: number): MemoryGrant | undefined;
 }
 
-/** The slab used last, while the collector has not taken it: a fresh one costs page faults. */
-let spare = new WeakRef(new SharedArrayBuffer(0));
+/**
+ * Slabs that nobody uses, until the collector takes them. It hardly knows how large they are: what
+ * is made anew for each layer of a big model would pile up, and costs page faults.
+ */
+let spares: WeakRef<SharedArrayBuffer>[] = [];
 
 /** Makes `budgetBytes` of shared memory, rounded down to pages; `onGiveBack` hears of each return. */
 export function createChunkMemory(budgetBytes: number, onGiveBack: () => void): ChunkMemory {
@@ -33,7 +36,7 @@ export function createChunkMemory(budgetBytes: number, onGiveBack: () => void): 
   function giveBackPage(page: number): void {
     free.push(page);
     if (!disposed) onGiveBack();
-    else if (free.length === pageCount) spare = new WeakRef(slab);
+    else if (free.length === pageCount) spares.push(new WeakRef(slab));
   }
 
   return {
@@ -47,8 +50,8 @@ export function createChunkMemory(budgetBytes: number, onGiveBack: () => void): 
       return createGrant(numbers, { slab, size, giveBackPage });
     },
     [Symbol.dispose]() {
+      if (!disposed && free.length === pageCount) spares.push(new WeakRef(slab));
       disposed = true;
-      if (free.length === pageCount) spare = new WeakRef(slab);
     },
   };
 }
@@ -94,8 +97,8 @@ function createGrant(
 }
 
 function openSlab(bytes: number): SharedArrayBuffer {
-  const kept = spare.deref();
-  if (kept?.byteLength !== bytes) return new SharedArrayBuffer(bytes);
-  spare = new WeakRef(new SharedArrayBuffer(0));
-  return kept;
+  spares = spares.filter((spare) => spare.deref() !== undefined);
+  const at = spares.findIndex((spare) => spare.deref()?.byteLength === bytes);
+  const [taken] = at === -1 ? [] : spares.splice(at, 1);
+  return taken?.deref() ?? new SharedArrayBuffer(bytes);
 }

@@ -30,13 +30,15 @@ export function createSocketRangeReader(
 ): RangeReader {
   return createReader(source, disk, async (range, stream, { signal, onBytes }) => {
     let here = 0;
-    for (let came = range.length; here < range.length && came >= leastProgressBytes; here += came) {
+    let came = Number.POSITIVE_INFINITY;
+    while (here < range.length && came >= leastProgressBytes) {
       const location = await source.locateBlob?.(range.layer, { signal });
       if (location === undefined) break;
       const { url, ...terms } = location;
       const rest = { offset: range.offset + here, length: range.length - here };
       const wanted = { ...terms, url: url.href, range: rest, bufferBytes };
       came = await stream.fetch(wanted, { signal, onBytes });
+      here += came;
     }
     return here;
   });

@@ -157,6 +157,11 @@ describe("the page", () => {
     expect(page).toContain("### `pull-tls`: a row");
   });
 
+  test("shows the chart when there is something in it", () => {
+    expect(describePage(results([pullRow(2)]))).toContain("](performance.svg)");
+    expect(describePage(results([makeRow()]))).not.toContain("performance.svg");
+  });
+
   test("says nothing of misses when there is none", () => {
     expect(describePage(results([pullRow(2)]))).not.toContain("What is missed");
   });

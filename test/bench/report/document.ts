@@ -31,8 +31,7 @@ export function describe({ machine, settings, rows, finished }: Results): string
     "its targets it misses. `npm run bench -- --write-docs` writes this page; nothing in it is written",
     "by hand but the causes of what is missed (`test/bench/report/causes.ts`).",
     "",
-    `![Cold pulls and pushes of ${formatBytes(settings.bytes)}, MiB/s of each program](performance.svg)`,
-    "",
+    ...chartOf(rows, settings),
     "## Targets",
     "",
     ...table(
@@ -69,6 +68,12 @@ export function describe({ machine, settings, rows, finished }: Results): string
     "",
     ...rows.flatMap(describeRow),
   ].join("\n");
+}
+
+function chartOf(rows: readonly RowResult[], { bytes }: Settings): string[] {
+  if (rows.every(({ workBytes }) => workBytes === undefined)) return [];
+  const what = `Cold pulls and pushes of ${formatBytes(bytes)}, MiB/s of each program`;
+  return [`![${what}](performance.svg)`, ""];
 }
 
 function describeMisses(judgements: readonly Judgement[]): string[] {

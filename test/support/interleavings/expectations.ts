@@ -102,9 +102,8 @@ export class Expectations {
 
   /** Removed by an operation that began `before`. Throws when it was protected all the while. */
   removed({ number, origin, model }: Target, before: Before): void {
-    for (const each of before.protections)
-      if (each.target === number && this.#protections.has(each))
-        throw new Error(`removed under a ${each.of}: ${origin.name}@${model.manifest}`);
+    if (this.stayedProtected({ number }, before))
+      throw new Error(`removed under a lease or pin: ${origin.name}@${model.manifest}`);
     this.#sure.delete(number);
     // Of a change that is under way its own end tells.
     if (this.#pinned.get(number) !== true) return;
@@ -113,6 +112,13 @@ export class Expectations {
       (before.pulls[number] ?? 0) !== (this.#pulls[number] ?? 0);
     if (!again) throw new Error(`removed after it was pinned: ${origin.name}@${model.manifest}`);
     // Removed, pulled again, pinned: in this order, or it would still be there.
+  }
+
+  /** Whether one and the same thing has protected a target since `before`, all the while. */
+  stayedProtected({ number }: Pick<Target, "number">, before: Before): boolean {
+    return [...before.protections].some(
+      (each) => each.target === number && this.#protections.has(each),
+    );
   }
 
   /** Whether something may have protected a target at some moment since `before`. */

@@ -86,8 +86,7 @@ async function pin(world: World, store: Store, target: Target, pinned: boolean):
   } catch (error) {
     if (!isModelError(error, "NOT_FOUND")) throw error;
     if (world.owns(store)) expect.setPinned(target, false);
-    const stayed = [...before.protections].some((each) => each.target === target.number);
-    if (wasThere && stayed) throw error;
+    if (wasThere && expect.stayedProtected(target, before)) throw error;
   }
 }
 
