@@ -8,8 +8,6 @@ import { readSlices } from "../pack/chunk-reader.ts";
 import type { FreshLayer } from "../pack/open-layer.ts";
 import type { SourceFile } from "../source/source.ts";
 
-/** Layers uploaded at once, unless told otherwise: more wait for the registry's hashing. */
-const defaultUploads = 4;
 /** Memory for reading one layer again while it is uploaded (32 MiB): one chunk at a time. */
 const rereadBytes = maxChunkBytes;
 
@@ -17,7 +15,7 @@ export interface UploadOptions extends RunOptions {
   readonly repository: Repository;
   readonly dryRun: boolean;
   /** Layers uploaded at once. */
-  readonly connections: number | undefined;
+  readonly connections: number;
 }
 
 /** Layers on their way to a repository, a few at once. */
@@ -36,7 +34,7 @@ export function createLayerUploads(options: UploadOptions): LayerUploads {
   const failure = new AbortController();
   const signals = [failure.signal, ...(options.signal === undefined ? [] : [options.signal])];
   const signal = AbortSignal.any(signals);
-  const limit = pLimit(checkCount("connections", options.connections ?? defaultUploads));
+  const limit = pLimit(checkCount("connections", options.connections));
   const pending: Promise<void>[] = [];
   const moved = { bytes: 0, layers: 0 };
 

@@ -26,8 +26,16 @@ import { type Base, bestBase } from "./base.ts";
 import { createLayerUploads, isThere, type LayerUploads } from "./layer-uploads.ts";
 import type { PushOptions, PushResult } from "./push.ts";
 
-/** Bytes in memory for chunks being read, hashed and sent (112 MiB). */
-const budgetBytes = 117_440_512;
+/** What a push may use: bytes for chunks that are read, hashed and perhaps held, and uploads at once. */
+interface Means {
+  readonly budgetBytes: number;
+  readonly connections: number;
+}
+
+/** Layers are held until they are sent: 112 MiB in all. */
+const holding: Means = { budgetBytes: 117_440_512, connections: 4 };
+/** Layers too large for that are hashed (72 MiB), then read again, 32 MiB for each that is sent. */
+const reading: Means = { budgetBytes: 75_497_472, connections: 3 };
 
 /** Where a push goes and what it brings. */
 export interface PushTarget {
@@ -58,6 +66,8 @@ export interface PackModelOptions extends PushOptions {
   readonly lost?: ReadonlySet<Digest> | undefined;
 }
 
+type ReadingOptions = PackModelOptions & Pick<Means, "budgetBytes">;
+
 /** Reads the source, lays it into layers and sends the new ones. */
 export async function packModel(
   target: PushTarget,
@@ -65,24 +75,27 @@ export async function packModel(
 ): Promise<PackedModel> {
   const { source, repository } = target;
   const { dryRun = false, transfer, signal, onProgress } = options;
-  const { connections, threads } = transfer ?? {};
+  const size = layerTarget(source.files.reduce((sum, file) => sum + file.size, 0));
+  // Beside a whole layer there is room for the next chunk, so reading is never stuck.
+  const holdBytes = maxLayerBytes(size) + maxChunkBytes <= holding.budgetBytes;
+  const means = holdBytes ? holding : reading;
+  const { connections = means.connections, threads } = transfer ?? {};
   const uploads = createLayerUploads({ repository, dryRun, connections, signal, onProgress });
   const stop = signal === undefined ? uploads.failed : AbortSignal.any([signal, uploads.failed]);
-  const reading = { ...options, signal: stop };
-  const size = layerTarget(source.files.reduce((sum, file) => sum + file.size, 0));
-  const chosen = await chooseBase(source, reading);
+  const { budgetBytes } = means;
+  const settings = { ...options, signal: stop, budgetBytes };
+  const chosen = await chooseBase(source, settings);
   await using hashPool = createHashPool({ threads });
   const packer = new LayerPacker({
     target: size,
-    // Beside a whole layer there is room for the next chunk, so reading is never stuck.
-    holdBytes: maxLayerBytes(size) + maxChunkBytes <= budgetBytes,
+    holdBytes,
     hashPool,
     base: chosen.base?.model.index,
     canUse: (layer) => canUse(target, layer, { ...options, base: chosen.base }),
     onLayer: (layer) => uploads.add(layer),
   });
   try {
-    await readInto(packer, source, { ...reading, slices: chosen.slices });
+    await readInto(packer, source, { ...settings, slices: chosen.slices });
   } catch (error) {
     await uploads.finish();
     throw error;
@@ -100,7 +113,7 @@ export async function packModel(
 /** One base is taken as it is; of several, the best is known only once every chunk is hashed. */
 async function chooseBase(
   source: Source,
-  options: PackModelOptions,
+  options: ReadingOptions,
 ): Promise<{ base: Base | undefined; slices: readonly KnownSlice[] | undefined }> {
   const [first, second] = options.bases;
   if (second === undefined) return { base: first, slices: undefined };
@@ -126,7 +139,7 @@ async function canUse(
 async function readInto(
   packer: LayerPacker,
   source: Source,
-  options: PackModelOptions & { slices: readonly KnownSlice[] | undefined },
+  options: ReadingOptions & { slices: readonly KnownSlice[] | undefined },
 ): Promise<void> {
   const known = ({ file, size: bytes }: KnownSlice) =>
     options.onProgress?.({
@@ -148,7 +161,7 @@ async function readInto(
 async function readFresh(
   packer: LayerPacker,
   slices: readonly KnownSlice[],
-  options: PackModelOptions & { known: (slice: KnownSlice) => void },
+  options: ReadingOptions & { known: (slice: KnownSlice) => void },
 ): Promise<void> {
   const seen = new Set<Digest>();
   const fresh: KnownSlice[] = [];
@@ -160,7 +173,7 @@ async function readFresh(
   for await (const chunk of readSlices(fresh, readingOptions(options))) await packer.repack(chunk);
 }
 
-function readingOptions({ transfer, signal, onProgress }: PushOptions) {
+function readingOptions({ budgetBytes, transfer, signal, onProgress }: ReadingOptions) {
   const onWarning = (message: string) => onProgress?.({ type: "warning", message });
   return { budgetBytes, threads: transfer?.threads, signal, onWarning };
 }

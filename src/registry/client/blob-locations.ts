@@ -24,6 +24,8 @@ export function createBlobLocations(session: Session): BlobLocations {
   const places = new Map<Digest, Promise<URL | undefined>>();
   /** Whether the registry served what it was asked for last itself: then nobody waits for anybody. */
   let servesItself = false;
+  /** The first question; what it brings spares a registry that serves blobs itself all others. */
+  let first: Promise<unknown> | undefined;
 
   function note(digest: Digest, place: Promise<URL | undefined>): void {
     const [oldest] = places.size >= maxKnown ? places.keys() : [];
@@ -94,13 +96,17 @@ export function createBlobLocations(session: Session): BlobLocations {
     },
 
     async locate(digest, call) {
+      if (first !== undefined && !servesItself && !places.has(digest))
+        await unlessAborted(first, call.signal);
       const known = places.get(digest);
       if (known !== undefined) return (await unlessAborted(known, call.signal)) ?? call.url;
       if (servesItself) return call.url;
-      return ask(digest, async () => {
+      const asked = ask(digest, async () => {
         const url = await session.locate(call);
         return { url, result: url };
       });
+      first ??= Promise.allSettled([asked]);
+      return asked;
     },
   };
 }
