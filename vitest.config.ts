@@ -18,7 +18,7 @@ const config: ViteUserConfig = defineConfig({
       project("unit", 20_000),
       project("conformance", 60_000),
       project("integration", 120_000),
-      project("e2e", 600_000),
+      project("e2e", 1_200_000),
     ],
   },
 });
