@@ -158,7 +158,7 @@ describe("a pull with a token that stops working", () => {
     await use({ auth: "bearer" });
   });
 
-  /** Lets every token end after `count` ranges, again and again. */
+  /** Lets every token end after `count` ranges, again and again; more than are sent anew at once. */
   const expireEvery = (count: number) => {
     let served = 0;
     registry.intercept = ({ headers }) => {
@@ -168,7 +168,7 @@ describe("a pull with a token that stops working", () => {
   };
 
   test("in the middle, again and again, gets new ones", async () => {
-    expireEvery(10);
+    expireEvery(20);
     await scene.expectModel(await scene.pull());
     expect(registry.lines(/token/).length).toBeGreaterThanOrEqual(2);
     expect(registry.seen.length).toBeLessThanOrEqual(3 * leastRequests);
