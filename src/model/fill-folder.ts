@@ -4,7 +4,6 @@ import type { Digest } from "../core/digest.ts";
 import type { ChunkLocation } from "../store/chunk-locations.ts";
 import type { Store } from "../store/store.ts";
 import { buildTree } from "../store/tree.ts";
-import { startDiskThreads } from "../transfer/disk-threads.ts";
 import type { ByteCounts } from "../transfer/tally.ts";
 import { findInPlace } from "./in-place.ts";
 import {
@@ -38,10 +37,10 @@ export interface FolderWork extends PullWork {
  * are moved in one by one, and the state is written last. A run that was killed is continued.
  */
 export async function fillFolder(work: FolderWork): Promise<Pulled> {
-  const { output, opened, files, last: state, overwrite, signal } = work;
+  const { output, opened, files, last: state, overwrite, transfer, signal } = work;
   refuseReservedPaths(opened.model.index, opened.model.name);
   const obsolete = obsoleteFiles(work, state);
-  await using disk = startDiskThreads();
+  const { disk } = transfer;
   const looked = { directory: output, files, state, obsolete, disk, overwrite, signal };
   const inPlace = await findInPlace(looked);
   const absent = files.filter((file) => !inPlace.has(file.path));

@@ -3,7 +3,7 @@ import type { RunOptions } from "../core/progress.ts";
 import { selectionId } from "../core/selection.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { ByteCounts } from "../transfer/tally.ts";
-import type { TransferOptions } from "../transfer/transfer.ts";
+import type { Transfer } from "../transfer/transfer.ts";
 import type { PullResult } from "./pull.ts";
 import type { OpenedModel } from "./pulled-model.ts";
 
@@ -14,7 +14,7 @@ export interface PullWork extends RunOptions {
   readonly files: readonly IndexedFile[];
   /** The tag that was asked for. */
   readonly tag: string | undefined;
-  readonly transfer: TransferOptions | undefined;
+  readonly transfer: Transfer;
 }
 
 /** What a pull tells, less what its connection knows. */

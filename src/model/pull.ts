@@ -7,6 +7,7 @@ import type { Selection } from "../core/selection.ts";
 import { openStore, type Store } from "../store/store.ts";
 import type { OpenStoreOptions } from "../store/store-root.ts";
 import { buildTree } from "../store/tree.ts";
+import { openTransfer } from "../transfer/transfer.ts";
 import { type CallOptions, connect, type RequestCounts } from "./connection.ts";
 import { describeFailure } from "./failure.ts";
 import { fillFolder } from "./fill-folder.ts";
@@ -137,12 +138,14 @@ async function pullInto(
   if (holder === undefined) throw new Error("a pull to nowhere");
   const last = folder === undefined ? undefined : await readPulledState(folder.paths.root);
   const isHere = last?.repository === target.repository.name && last.manifest === target.digest;
-  using opened = await openModel(holder, target, { ...options, isHere });
+  const { repository, reference } = target;
+  await using transfer = openTransfer(repository, options.transfer);
+  const onNew = () => transfer.disk.start();
+  using opened = await openModel(holder, target, { ...options, isHere, onNew });
   const files = chooseFiles(opened.model.index, options, opened.model.name);
   const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
   onProgress?.({ type: "start", activity: "pull", totalBytes, files: files.length });
-  const { signal, transfer, overwrite = false, link = false } = options;
-  const { repository, reference } = target;
+  const { signal, overwrite = false, link = false } = options;
   const work = { repository, opened, files, tag: reference.tag, transfer, signal, onProgress };
   return output === undefined || folder === undefined
     ? await fillTree(holder, work)

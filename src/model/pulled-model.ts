@@ -18,7 +18,6 @@ import type { Store } from "../store/store.ts";
 import { type Origin, originOf } from "../store/store-paths.ts";
 import { makePresent } from "../transfer/present.ts";
 import type { ByteCounts } from "../transfer/tally.ts";
-import { openTransfer } from "../transfer/transfer.ts";
 import type { PullWork } from "./pull-work.ts";
 import { fetchModel, type ResolvedModel } from "./resolve.ts";
 
@@ -39,12 +38,12 @@ export interface PullTarget {
 
 /**
  * Records a model in the store, leased until disposed. What this origin gave us before, says a
- * record or (`isHere`) the caller, needs no request at all.
+ * record or (`isHere`) the caller, needs no request at all; `onNew` hears when it gave us nothing.
  */
 export async function openModel(
   store: Store,
   { repository, reference, digest }: PullTarget,
-  options: RunOptions & { readonly isHere: boolean },
+  options: RunOptions & { readonly isHere: boolean; readonly onNew?: () => void },
 ): Promise<OpenedModel> {
   const origin = originOf(repository.name);
   const lease = await store.lease(origin, digest, options);
@@ -52,6 +51,7 @@ export async function openModel(
     const known = await readRecord(store.paths, origin, digest);
     // Another origin's copy would not do: its registry has not said that this origin may read it.
     const cache = known === undefined && !options.isHere ? undefined : store;
+    if (cache === undefined) options.onNew?.();
     const model = await fetchModel(repository, digest, { ...options, cache });
     const tag = reference.digest === undefined ? reference.tag : undefined;
     const recorded = await store.changes.hold(() => recordModel(store, model, { origin, tag }), {
@@ -136,12 +136,11 @@ export async function bringFiles(
   work: PullWork,
   donors?: ReadonlyMap<Digest, ChunkLocation>,
 ): Promise<ByteCounts> {
-  const { repository, opened, files, signal, onProgress } = work;
+  const { opened, files, transfer, signal, onProgress } = work;
   const { record, model } = opened;
   await store.ledger.requireInodes(await countNewInodes(store.paths, record.origin, files));
-  await using transfer = openTransfer(repository, work.transfer);
   const { index } = model;
-  return await makePresent({
+  return makePresent({
     store,
     record,
     index,

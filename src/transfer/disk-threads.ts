@@ -16,6 +16,8 @@ interface RunningThread {
 
 /** Threads that write, hash and copy, so that no such work runs on the event loop. */
 export interface DiskThreads extends AsyncDisposable {
+  /** Starts the first threads now, for work that is about to come: a start takes some 40 ms. */
+  start(): void;
   /** Opens a stream of bytes into file slices, on the thread with the least to do. */
   openStream(
     slices: readonly FileSlice[],
@@ -30,6 +32,9 @@ export interface DiskThreads extends AsyncDisposable {
 /** More threads than this do not help one network card, and each takes memory. */
 const mostThreads = 8;
 
+/** Threads to start before there is work: more are of no use to a small model. */
+const firstThreads = 2;
+
 /** Disk threads, by default one for each core up to 8; each starts when there is work for it. */
 export function startDiskThreads(threads?: number): DiskThreads {
   const url = workerUrl("disk-worker", import.meta.url);
@@ -40,10 +45,12 @@ export function startDiskThreads(threads?: number): DiskThreads {
   function leastBusy(): RunningThread {
     const idlest = running.toSorted((a, b) => load(a) - load(b))[0];
     if (idlest !== undefined && (load(idlest) === 0 || running.length === limit)) return idlest;
-    const started = {
-      thread: startWorkerThread<DiskQuestion, DiskAnswer, FetchNote>(url),
-      streams: new Set<number>(),
-    };
+    return startOne();
+  }
+
+  function startOne(): RunningThread {
+    const thread = startWorkerThread<DiskQuestion, DiskAnswer, FetchNote>(url);
+    const started = { thread, streams: new Set<number>() };
     running.push(started);
     return started;
   }
@@ -51,6 +58,9 @@ export function startDiskThreads(threads?: number): DiskThreads {
   const memories: SharedArrayBuffer[] = [];
   let opened = 0;
   return {
+    start: () => {
+      while (running.length < Math.min(firstThreads, limit)) startOne();
+    },
     openStream: (slices, onSlices) => {
       const { thread, streams } = leastBusy();
       const stream = ++opened;

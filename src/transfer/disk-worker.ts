@@ -52,8 +52,10 @@ interface OpenStream {
 
 const streams = new Map<number, OpenStream>();
 const fetcher = createRangeFetcher();
-/** Fetched bytes are told when there are this many (1 MiB), or when they complete a slice. */
-const toldBytes = 1_048_576;
+/** Fetched bytes are told when there are this many (4 MiB) or now and then, */
+const toldBytes = 4_194_304;
+/** in milliseconds, or when they complete a slice. */
+const toldMs = 100;
 
 answerQuestions<DiskQuestion, DiskAnswer, FetchNote>(parentPort, async (question, tell) => {
   try {
@@ -113,10 +115,13 @@ async function fetchInto(
   const stream = streams.get(question.stream);
   if (stream === undefined) return [];
   let untold = 0;
+  let toldAt = performance.now();
   stream.fetching = fetcher.fetch(question.wanted, (bytes) => {
     const digests = stream.writer.write(bytes);
     untold += bytes.byteLength;
-    if (digests.length === 0 && untold < toldBytes) return;
+    const now = performance.now();
+    if (digests.length === 0 && untold < toldBytes && now - toldAt < toldMs) return;
+    toldAt = now;
     tell({ bytes: untold, digests });
     untold = 0;
   });

@@ -93,6 +93,7 @@ function inlineReader(target: Target, onPiece: OnPiece): RangeReader {
 }
 
 const inlineDisk: DiskThreads = {
+  start: () => undefined,
   openStream: () => {
     throw new Error("the inline reader writes by itself");
   },
