@@ -1,5 +1,5 @@
-/** Memory is handed out in pages of this many bytes (256 KiB), so it never falls to pieces. */
-const pageBytes = 262_144;
+/** Memory is handed out in pages of this many bytes (1 MiB), so it never falls to pieces. */
+const pageBytes = 1_048_576;
 
 /** A page, shared with the threads that fill it. */
 export type Page = Uint8Array<SharedArrayBuffer>;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createChunkMemory, type MemoryGrant, slicePages } from "../../src/pack/chunk-memory.ts";
 
-const page = 262_144;
+const page = 1_048_576;
 
 test("whatever is granted and given back in parts, no byte has two owners and none is lost", () => {
   const sizes = fc.array(fc.tuple(fc.integer({ min: 1, max: 5 * page }), fc.nat()), {

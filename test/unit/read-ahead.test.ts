@@ -5,7 +5,7 @@ import type { MemoryGrant } from "../../src/pack/chunk-memory.ts";
 import { readAhead } from "../../src/pack/read-ahead.ts";
 import type { ReadChunk, ReadJob } from "../../src/pack/read-jobs.ts";
 
-const page = 262_144;
+const page = 1_048_576;
 const budgetBytes = 20 * page;
 const largestJob = 6 * page;
 const file = {

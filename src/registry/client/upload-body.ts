@@ -20,7 +20,12 @@ export interface UploadBody {
   readonly signal: AbortSignal;
 }
 
-const pieceBytes = 262_144;
+/** Each piece costs as much time on the event loop as sending it takes; a slow network gets */
+const largePieceBytes = 1_048_576;
+/** smaller ones, so that each is taken before it counts as stalled. */
+const smallPieceBytes = 262_144;
+/** The network is fast while it takes a piece in this share of what counts as a stall. */
+const fastShare = 0.05;
 /** A socket takes this many bytes without waiting until they are sent (Node's high water mark). */
 const socketBytes = 65_536;
 
@@ -39,13 +44,17 @@ export function createUploadBody(body: BlobBody, options: UploadBodyOptions): Up
       }),
     );
 
+  let pieceBytes = smallPieceBytes;
   async function* checkedPieces(): AsyncGenerator<Uint8Array> {
     let sent = 0;
     for await (const piece of body()) {
       sent += piece.byteLength;
       if (sent > size) break;
-      for (let at = 0; at < piece.byteLength; at += pieceBytes)
-        yield keepWhileSent(piece.subarray(at, at + pieceBytes));
+      for (let at = 0; at < piece.byteLength; ) {
+        const part = piece.subarray(at, at + pieceBytes);
+        at += part.byteLength;
+        yield keepWhileSent(part);
+      }
     }
     if (sent > size)
       throw new ModelError("DIGEST_MISMATCH", `${what}: its body is longer than ${size} bytes`);
@@ -66,11 +75,14 @@ export function createUploadBody(body: BlobBody, options: UploadBodyOptions): Up
         });
         if (next.done === true) return;
         const timer = setTimeout(stall, stallMs);
+        const begun = performance.now();
         try {
           yield next.value;
         } finally {
           clearTimeout(timer);
         }
+        const isFast = performance.now() - begun < fastShare * stallMs;
+        pieceBytes = isFast ? largePieceBytes : smallPieceBytes;
       }
     } finally {
       await source.return(undefined);
