@@ -1,3 +1,4 @@
+import type { EventLoopUtilization } from "node:perf_hooks";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { type ErrorCode, ModelError } from "./errors.ts";
 
@@ -24,6 +25,8 @@ type Reply<Answer, Note> = { readonly number: number } & (
 export interface WorkerThread<Question, Answer, Note = never> extends AsyncDisposable {
   /** Questions asked and not yet answered. */
   readonly pending: number;
+  /** The share of the time since the last call, or its start, in which the thread had nothing to do. */
+  idleShare(): number;
   /**
    * Rejects with what the thread threw, or with CANCELLED when the thread is disposed of first.
    * `onNote` hears what the thread tells before its answer.
@@ -48,6 +51,7 @@ export function startWorkerThread<Question, Answer, Note = never>(
   const worker = new Worker(url, { execArgv: [] });
   const waiting = new Map<number, Waiting<Answer, Note>>();
   let asked = 0;
+  let looked: EventLoopUtilization | undefined;
   let ended: Error | undefined;
   worker.unref();
 
@@ -71,6 +75,12 @@ export function startWorkerThread<Question, Answer, Note = never>(
   return {
     get pending() {
       return waiting.size;
+    },
+    idleShare() {
+      const now = worker.performance.eventLoopUtilization();
+      const { utilization } = worker.performance.eventLoopUtilization(now, looked);
+      looked = now;
+      return 1 - utilization;
     },
     ask(question, onNote) {
       if (ended !== undefined) return Promise.reject(ended);

@@ -1,5 +1,4 @@
 import type { ChunkIndex, IndexedFile } from "../core/chunk-index.ts";
-import { forEachConcurrently } from "../core/concurrently.ts";
 import { createDigestHash, type Digest } from "../core/digest.ts";
 import { isModelError } from "../core/errors.ts";
 import { parseReference } from "../core/reference.ts";
@@ -48,10 +47,10 @@ async function checkChunks(
     onProgress?.({ type: "bytes", path, fileSize, bytes, how: "checked" });
   const wanted = files.flatMap((file) => file.chunks.map((chunk) => ({ chunk, target: file })));
   await using transfer = openTransfer(repository, options.transfer);
-  const { connections, rangeBytes, reader } = transfer;
-  const { ranges, repeats } = planFetches(wanted, rangeBytes);
+  const { reader } = transfer;
+  const { ranges, repeats } = planFetches(wanted, transfer.rangeBytes);
   const problems = new Map<Digest, string>();
-  await forEachConcurrently(ranges, connections, async (range) => {
+  await transfer.forEachRange(ranges, async (range) => {
     const layer = layers[range.layer]?.digest;
     if (layer === undefined) throw new Error(`no layer ${range.layer}`);
     for (const found of await checkRange(reader, range, { layer, signal })) problems.set(...found);

@@ -16,8 +16,12 @@ interface RunningThread {
 
 /** Threads that write, hash and copy, so that no such work runs on the event loop. */
 export interface DiskThreads extends AsyncDisposable {
+  /** How many there are at most. */
+  readonly limit: number;
   /** Starts the first threads now, for work that is about to come: a start takes some 40 ms. */
   start(): void;
+  /** The share of the time since the last call in which the busiest thread had nothing to do. */
+  idleShare(): number;
   /** Opens a stream of bytes into file slices, on the thread with the least to do. */
   openStream(
     slices: readonly FileSlice[],
@@ -58,9 +62,11 @@ export function startDiskThreads(threads?: number): DiskThreads {
   const memories: SharedArrayBuffer[] = [];
   let opened = 0;
   return {
+    limit,
     start: () => {
       while (running.length < Math.min(firstThreads, limit)) startOne();
     },
+    idleShare: () => Math.min(1, ...running.map(({ thread }) => thread.idleShare())),
     openStream: (slices, onSlices) => {
       const { thread, streams } = leastBusy();
       const stream = ++opened;

@@ -34,9 +34,9 @@ export async function ingestFiles(
   const run = { options, intake, reservation, tally };
   for (const { wanted, bytes } of intake.resumed) tally.addReused(wanted, bytes);
   const absent = await copyLocal(run, local);
-  const { connections, rangeBytes } = options.transfer;
-  const { ranges, repeats } = planFetches(absent, rangeBytes);
-  await forEachConcurrently(ranges, connections, (range) => fetchRange(run, range));
+  const { transfer } = options;
+  const { ranges, repeats } = planFetches(absent, transfer.rangeBytes);
+  await transfer.forEachRange(ranges, (range) => fetchRange(run, range));
   for (const { from, to } of repeats)
     if (!(await copyChunk(run, to, { donor: await whereNow(run, from), rotten: new Set() })))
       throw new ModelError(

@@ -5,11 +5,16 @@ import {
   createSocketRangeReader,
 } from "./blob-range-reader.ts";
 import { type DiskThreads, startDiskThreads } from "./disk-threads.ts";
+import { forEachRamping, type RampOptions } from "./ramp.ts";
 import type { RangeReader } from "./range-reader.ts";
 
 /** How bytes are brought here. The defaults were measured (docs/performance.md). */
 export interface TransferOptions {
-  /** Ranges under way at once, each over a connection of its own. Default 16. */
+  /**
+   * Most ranges under way at once, each over a connection of its own. Default 16. Two for each thread
+   * are begun, and more while the threads wait for bytes: connections that are not needed cost, since
+   * their buffers push each other out of the processor's cache.
+   */
   readonly connections?: number | undefined;
   /** Threads that receive, hash and write. Default: one per core, up to 8. */
   readonly threads?: number | undefined;
@@ -25,6 +30,9 @@ export interface TransferOptions {
 }
 
 const defaultConnections = 16;
+const connectionsPerThread = 2;
+/** Threads that wait this share of the time have time for more connections. */
+const waitingShare = 0.3;
 const defaultBufferBytes = 8_388_608;
 /** What one connection may read at once. */
 const bufferLimits = { least: 131_072, most: 1_048_576 };
@@ -33,8 +41,12 @@ const bufferLimits = { least: 131_072, most: 1_048_576 };
 export interface Transfer extends AsyncDisposable {
   readonly reader: RangeReader;
   readonly disk: DiskThreads;
-  readonly connections: number;
   readonly rangeBytes: number | undefined;
+  /** Works on ranges, several at once. Rejects like `forEachConcurrently`. */
+  forEachRange<Range>(
+    ranges: Iterable<Range>,
+    work: (range: Range) => Promise<void>,
+  ): Promise<void>;
 }
 
 /** Starts the threads of a transfer. Throws INVALID_ARGUMENT for an option that makes no sense. */
@@ -49,5 +61,16 @@ export function openTransfer(source: BlobSource, options: TransferOptions = {}):
     ? createSocketRangeReader(source, disk, bufferBytes)
     : createBlobRangeReader(source, disk);
   const dispose = () => disk[Symbol.asyncDispose]();
-  return { reader, disk, connections, rangeBytes, [Symbol.asyncDispose]: dispose };
+  const ramp: RampOptions = {
+    least: connectionsPerThread * disk.limit,
+    most: connections,
+    hasTime: () => disk.idleShare() > waitingShare,
+  };
+  return {
+    reader,
+    disk,
+    rangeBytes,
+    forEachRange: (ranges, work) => forEachRamping(ranges, ramp, work),
+    [Symbol.asyncDispose]: dispose,
+  };
 }

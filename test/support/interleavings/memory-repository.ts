@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
+import { forEachConcurrently } from "../../../src/core/concurrently.ts";
 import { createDigestHash, type Digest } from "../../../src/core/digest.ts";
 import { emptyConnection } from "../../../src/model/connection.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
@@ -40,7 +41,10 @@ export function memoryTransfer(
   threads: DiskThreads | undefined,
   onPiece: OnPiece,
 ): PresentOptions["transfer"] {
-  const shared = { connections: 2, rangeBytes: undefined };
+  const shared: Pick<PresentOptions["transfer"], "rangeBytes" | "forEachRange"> = {
+    rangeBytes: undefined,
+    forEachRange: (ranges, work) => forEachConcurrently(ranges, 2, work),
+  };
   if (threads === undefined)
     return { ...shared, disk: inlineDisk, reader: inlineReader(target, onPiece) };
   const source = {
@@ -93,7 +97,9 @@ function inlineReader(target: Target, onPiece: OnPiece): RangeReader {
 }
 
 const inlineDisk: DiskThreads = {
+  limit: 0,
   start: () => undefined,
+  idleShare: () => 0,
   openStream: () => {
     throw new Error("the inline reader writes by itself");
   },
