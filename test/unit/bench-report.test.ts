@@ -88,6 +88,20 @@ describe("a target", () => {
     expect(judge([pullRow(times)]).map((each) => each.verdict)).toEqual([verdict]);
   });
 
+  test("against one certain peer is held against that one alone", () => {
+    const times = (seconds: number) => {
+      const row = pullRow(0.5, "push");
+      const other = makeEntry("regctl, from files", "peer", [seconds]);
+      return judge([{ ...row, entries: [...row.entries, other] }]);
+    };
+    expect(times(1.1)).toMatchObject([
+      { target: { id: "push" }, verdict: "missed" },
+      { target: { against: "regctl, from files" }, verdict: "met", measured: "1.10x" },
+    ]);
+    expect(times(1.09)[1]).toMatchObject({ verdict: "missed" });
+    expect(judge([pullRow(2, "push")])[1]).toMatchObject({ verdict: "not measured" });
+  });
+
   test("of CPU seconds looks at the fastest peer", () => {
     const row = pullRow(1.2, "pull-plain");
     const slow = makeEntry("regctl", "peer", [9], { cpuSeconds: 0.1 });

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toolPath } from "../../support/programs.ts";
 import type { Command } from "../measure/measured-process.ts";
@@ -9,8 +9,8 @@ import { type Client, makeCommand, trust } from "./client.ts";
 const concurrency = 8;
 
 /**
- * regclient's command. `image copy` moves layers side by side, where `artifact get` and `artifact
- * put` go one after the other.
+ * regclient's command. `image copy` moves layers side by side, where `artifact get` goes one after
+ * the other.
  */
 export const regctl: Client = {
   name: "regctl",
@@ -21,12 +21,28 @@ export const regctl: Client = {
   version: (home) => makeCommand(toolPath("regctl"), ["version"], { home }),
 };
 
-async function copy(
-  from: string,
-  to: string,
-  server: RunningServer,
-  home: string,
-): Promise<Command> {
+/** The same, with a push of plain files: it hashes them first, then sends them, one after the other. */
+export const regctlFromFiles: Client = {
+  ...regctl,
+  name: "regctl, from files",
+  push: async ({ server, name, source, home }) => {
+    const files = await readdir(source);
+    const flags = files.flatMap((file) => [
+      "--file",
+      join(source, file),
+      "--file-media-type=application/octet-stream",
+    ]);
+    const type = "--artifact-type=application/vnd.example.model";
+    const args = ["artifact", "put", type, ...flags, `${server.host}/${name}`];
+    return run(args, server, home);
+  },
+};
+
+function copy(from: string, to: string, server: RunningServer, home: string): Promise<Command> {
+  return run(["image", "copy", from, to], server, home);
+}
+
+async function run(args: readonly string[], server: RunningServer, home: string): Promise<Command> {
   const settings = {
     hostname: server.host,
     tls: server.authorityFile === undefined ? "disabled" : "enabled",
@@ -36,7 +52,7 @@ async function copy(
   };
   const config = join(home, "regctl.json");
   await writeFile(config, JSON.stringify({ hosts: { [server.host]: settings } }));
-  return makeCommand(toolPath("regctl"), ["image", "copy", from, to], {
+  return makeCommand(toolPath("regctl"), args, {
     home,
     env: { REGCTL_CONFIG: config, ...trust(server) },
   });

@@ -1,6 +1,12 @@
 import { formatBytes } from "../../../src/cli/amounts.ts";
 import { maxChunkBytes } from "../../../src/core/chunk-index.ts";
-import { bestPeer, oursIn, summarizeRuns, timesBestPeer } from "../measure/statistics.ts";
+import {
+  bestPeer,
+  medianSeconds,
+  oursIn,
+  summarizeRuns,
+  timesBestPeer,
+} from "../measure/statistics.ts";
 import type { Entry, RowResult } from "../results.ts";
 
 /** What Ballast promises of a row. */
@@ -38,6 +44,24 @@ export function faster(row: string, what: string, times: number): Target {
       const ratio = ours && timesBestPeer(result, ours);
       if (ratio === undefined) return undefined;
       return { text: `${ratio.toFixed(2)}x (${bestPeer(result)?.client})`, met: ratio >= times };
+    },
+  };
+}
+
+/** One certain peer takes this many times as long. */
+export function fasterThan(client: string, row: string, what: string, times: number): Target {
+  return {
+    ...promise(row, what, `at least ${times}x`),
+    id: `${row} (${client})`,
+    against: client,
+    measure: (result) => {
+      const [ours, theirs] = [
+        oursIn(result),
+        result.entries.find((each) => each.client === client),
+      ];
+      if (ours === undefined || theirs === undefined || theirs.runs.length === 0) return undefined;
+      const ratio = medianSeconds(theirs) / medianSeconds(ours);
+      return { text: `${ratio.toFixed(2)}x`, met: ratio >= times };
     },
   };
 }

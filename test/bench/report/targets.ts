@@ -4,6 +4,7 @@ import type { RowResult } from "../results.ts";
 import {
   factOf,
   faster,
+  fasterThan,
   flatMemory,
   littleMemory,
   promise,
@@ -32,6 +33,7 @@ const targets: readonly Target[] = [
   faster("pull-capped", "cold pull, 50 MiB/s for each connection, 4 shards", 3),
   faster("pull-capped-one-file", "cold pull, 50 MiB/s for each connection, one file", 12),
   faster("push", "push, all new, 4 shards", 1.1),
+  fasterThan("regctl, from files", "push", "push, all new, 4 shards, from plain files", 1.1),
   faster("push-one-file", "push, all new, one file", 1.1),
   faster("push-tls", "push, all new, TLS", 1.1),
   {

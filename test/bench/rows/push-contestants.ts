@@ -22,8 +22,12 @@ export interface PushTarget {
 }
 
 /** Ballast and its peers, each pushing to a registry of its own. */
-export function pushContestants(bench: Bench, target: PushTarget): Contestant[] {
-  return players(bench).map((player) => ({
+export function pushContestants(
+  bench: Bench,
+  target: PushTarget,
+  more: readonly Player[] = [],
+): Contestant[] {
+  return [...players(bench), ...more].map((player) => ({
     client: player.client.name,
     role: player.role,
     prepare: (folder) => preparePush(folder, player, bench, target),

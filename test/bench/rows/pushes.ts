@@ -1,4 +1,5 @@
 import { defineStage, type Row, roundOptions, type Stage } from "../bench.ts";
+import { regctlFromFiles } from "../clients/regctl.ts";
 import { runRounds } from "../measure/rounds.ts";
 import { nameSplit, type Split } from "../models/bench-models.ts";
 import { pushContestants } from "./push-contestants.ts";
@@ -26,12 +27,14 @@ function pushRow(
     title: `push, all new, ${tls ? "TLS" : "plain HTTP"}, ${nameSplit(split)}`,
     measure: async ({ model, layout, certificates }, bench) => {
       const target = { model, layout, tag, certificates: tls ? certificates : undefined };
-      const entries = await runRounds(pushContestants(bench, target), roundOptions(bench));
+      const fromFiles = { client: regctlFromFiles, role: "peer" } as const;
+      const contestants = pushContestants(bench, target, [fromFiles]);
+      const entries = await runRounds(contestants, roundOptions(bench));
       return {
         workBytes: model.bytes,
         entries,
         notes: [
-          "The peers start from an OCI layout, where digests are known; Ballast cuts and hashes the files.",
+          "Ballast starts from the files, which it cuts and hashes, as does `regctl artifact put` (without cutting); the others start from an OCI layout, where all digests are known.",
         ],
       };
     },
