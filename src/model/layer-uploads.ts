@@ -6,6 +6,7 @@ import type { RunOptions } from "../core/progress.ts";
 import type { BlobBody, Repository } from "../oci/repository.ts";
 import { readSlices } from "../pack/chunk-reader.ts";
 import type { FreshLayer } from "../pack/open-layer.ts";
+import type { ReadingThreads } from "../pack/read-jobs.ts";
 import type { SourceFile } from "../source/source.ts";
 
 /** Memory for reading one layer again while it is uploaded (32 MiB): one chunk at a time. */
@@ -14,6 +15,8 @@ const rereadBytes = maxChunkBytes;
 export interface UploadOptions extends RunOptions {
   readonly repository: Repository;
   readonly dryRun: boolean;
+  /** For layers that are not held in memory. */
+  readonly threads: ReadingThreads;
   /** Layers uploaded at once. */
   readonly connections: number;
 }
@@ -94,7 +97,7 @@ export async function isThere(
 async function putLayer(
   layer: FreshLayer,
   digest: Digest,
-  { repository, onProgress, signal }: UploadOptions,
+  { repository, threads, onProgress, signal }: UploadOptions,
 ): Promise<void> {
   let counted: { path: string; fileSize: number; bytes: number }[] = [];
   const takeBack = () => {
@@ -104,7 +107,7 @@ async function putLayer(
   };
   const body: BlobBody = async function* () {
     takeBack();
-    for await (const { file, piece } of readLayer(layer, signal)) {
+    for await (const { file, piece } of readLayer(layer, { threads, signal })) {
       yield piece;
       const { path, size: fileSize } = file;
       counted.push({ path, fileSize, bytes: piece.byteLength });
@@ -122,7 +125,7 @@ async function putLayer(
 /** The bytes of a layer in pieces: from memory where they are held, else read and checked again. */
 async function* readLayer(
   layer: FreshLayer,
-  signal: AbortSignal | undefined,
+  options: Pick<UploadOptions, "threads" | "signal">,
 ): AsyncGenerator<{ readonly file: SourceFile; readonly piece: Uint8Array }> {
   if (layer.held !== undefined) {
     for (const [at, pieces] of layer.held.entries()) {
@@ -131,8 +134,7 @@ async function* readLayer(
     }
     return;
   }
-  const options = { threads: 1, budgetBytes: rereadBytes, signal };
-  for await (const chunk of readSlices(layer.slices, options)) {
+  for await (const chunk of readSlices(layer.slices, { ...options, budgetBytes: rereadBytes })) {
     for (const piece of chunk.bytes) yield { file: chunk.file, piece };
     chunk.release();
   }

@@ -15,7 +15,12 @@ import {
 } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { Repository } from "../oci/repository.ts";
-import { readChunks, readSlices } from "../pack/chunk-reader.ts";
+import {
+  openReadingThreads,
+  type ReadOptions,
+  readChunks,
+  readSlices,
+} from "../pack/chunk-reader.ts";
 import { createHashPool } from "../pack/hash-pool.ts";
 import { LayerPacker } from "../pack/layer-packer.ts";
 import { layerTarget, maxLayerBytes, maxManifestLayers } from "../pack/layer-rules.ts";
@@ -66,7 +71,7 @@ export interface PackModelOptions extends PushOptions {
   readonly lost?: ReadonlySet<Digest> | undefined;
 }
 
-type ReadingOptions = PackModelOptions & Pick<Means, "budgetBytes">;
+type ReadingOptions = PackModelOptions & Pick<Means, "budgetBytes"> & Pick<ReadOptions, "threads">;
 
 /** Reads the source, lays it into layers and sends the new ones. */
 export async function packModel(
@@ -79,13 +84,15 @@ export async function packModel(
   // Beside a whole layer there is room for the next chunk, so reading is never stuck.
   const holdBytes = maxLayerBytes(size) + maxChunkBytes <= holding.budgetBytes;
   const means = holdBytes ? holding : reading;
-  const { connections = means.connections, threads } = transfer ?? {};
-  const uploads = createLayerUploads({ repository, dryRun, connections, signal, onProgress });
+  const { connections = means.connections } = transfer ?? {};
+  await using threads = openReadingThreads(transfer?.threads);
+  const sending = { repository, dryRun, connections, threads, signal, onProgress };
+  const uploads = createLayerUploads(sending);
   const stop = signal === undefined ? uploads.failed : AbortSignal.any([signal, uploads.failed]);
   const { budgetBytes } = means;
-  const settings = { ...options, signal: stop, budgetBytes };
+  const settings = { ...options, signal: stop, budgetBytes, threads };
   const chosen = await chooseBase(source, settings);
-  await using hashPool = createHashPool({ threads });
+  await using hashPool = createHashPool({ threads: transfer?.threads });
   const packer = new LayerPacker({
     target: size,
     holdBytes,
@@ -173,9 +180,9 @@ async function readFresh(
   for await (const chunk of readSlices(fresh, readingOptions(options))) await packer.repack(chunk);
 }
 
-function readingOptions({ budgetBytes, transfer, signal, onProgress }: ReadingOptions) {
+function readingOptions({ budgetBytes, threads, signal, onProgress }: ReadingOptions) {
   const onWarning = (message: string) => onProgress?.({ type: "warning", message });
-  return { budgetBytes, threads: transfer?.threads, signal, onWarning };
+  return { budgetBytes, threads, signal, onWarning };
 }
 
 function makeManifest(target: PushTarget, index: ChunkIndex) {

@@ -14,29 +14,36 @@ import {
   type ReadJob,
 } from "./read-jobs.ts";
 
+/**
+ * Opens threads that read and hash, by default one for each core; each starts when there is work for
+ * it, and keeps the file open that it read last. Several reads may share them.
+ */
+export function openReadingThreads(threads?: number): ReadingThreads {
+  return createWorkerPool(workerUrl("chunk-worker", import.meta.url), threadCount(threads));
+}
+
 export interface ReadOptions extends Abortable {
-  /** Threads that read and hash; default one per core. */
-  readonly threads?: number | undefined;
+  readonly threads: ReadingThreads;
   /** Bytes being read, read ahead, or yielded and not released; at least 32 MiB, default 256 MiB. */
   readonly budgetBytes?: number | undefined;
 }
 
 /**
  * Cuts files into chunks and yields them with their bytes and digests: files in the order given,
- * chunks in file order; an empty file has none. Threads read and hash ahead of the consumer.
+ * chunks in file order; an empty file has none. The threads read and hash ahead of the consumer.
  *
  * A consumer may hold chunks and ask for more as long as what it holds leaves 36 MiB of the
  * budget; above that the next chunk waits until one is released. `onWarning` hears of each weights
  * file whose header is damaged. Rejects with SOURCE_CHANGED when a file is not what it was when
  * listed, with SOURCE_UNREADABLE, or with the signal's reason. When it ends, or the consumer stops
- * early, its threads and files are gone before `return()` resolves.
+ * early, nothing is being read any more before `return()` resolves.
  */
 export function readChunks(
   files: readonly SourceFile[],
-  options: ReadOptions & { readonly onWarning?: ((message: string) => void) | undefined } = {},
+  options: ReadOptions & { readonly onWarning?: ((message: string) => void) | undefined },
 ): AsyncGenerator<ReadChunk, void, undefined> {
   const { onWarning = () => {} } = options;
-  return readJobs((threads) => jobsOfFiles(files, threads, onWarning), options);
+  return readJobs(jobsOfFiles(files, options.threads, onWarning), options);
 }
 
 /**
@@ -45,21 +52,16 @@ export function readChunks(
  */
 export function readSlices(
   slices: Iterable<KnownSlice>,
-  options: ReadOptions = {},
+  options: ReadOptions,
 ): AsyncGenerator<ReadChunk, void, undefined> {
-  return readJobs((threads) => jobsOfSlices(slices, threads), options);
+  return readJobs(jobsOfSlices(slices, options.threads), options);
 }
 
 async function* readJobs(
-  jobs: (threads: ReadingThreads) => AsyncIterable<ReadJob> | Iterable<ReadJob>,
-  { threads, budgetBytes = 268_435_456, signal }: ReadOptions,
+  jobs: AsyncIterable<ReadJob> | Iterable<ReadJob>,
+  { budgetBytes = 268_435_456, signal }: ReadOptions,
 ): AsyncGenerator<ReadChunk, void, undefined> {
   if (!Number.isSafeInteger(budgetBytes) || budgetBytes < maxChunkBytes)
     throw new ModelError("INVALID_ARGUMENT", `budgetBytes is below ${maxChunkBytes}, one chunk`);
-  await using pool: ReadingThreads = createWorkerPool(
-    workerUrl("chunk-worker", import.meta.url),
-    threadCount(threads),
-  );
-  const stop = async () => pool[Symbol.asyncDispose]();
-  yield* readAhead(jobs(pool), { budgetBytes, signal, stop });
+  yield* readAhead(jobs, { budgetBytes, signal });
 }

@@ -14,8 +14,6 @@ type Outcome =
 export interface ReadAheadOptions extends Abortable {
   /** Bytes of jobs begun and of chunks not released; at least what the largest job needs. */
   readonly budgetBytes: number;
-  /** Makes the jobs that are begun end soon, in failure. Idempotent. */
-  readonly stop: () => Promise<void>;
 }
 
 const end: Outcome = { kind: "end" };
@@ -24,19 +22,20 @@ const end: Outcome = { kind: "end" };
  * Begins jobs while the consumer still works on earlier ones and yields their chunks in order.
  * Memory goes to jobs in that order too, so a consumer whose chunks leave free what the largest job
  * needs is never stuck. The first failure of a job or of `jobs` itself rejects, after the
- * chunks before it; an abort rejects with the signal's reason. However it ends, it stops first.
+ * chunks before it; an abort rejects with the signal's reason. However it ends, what it began has
+ * ended before: the memory may be used for other things then.
  */
 export async function* readAhead(
   jobs: AsyncIterable<ReadJob> | Iterable<ReadJob>,
-  { budgetBytes, signal, stop }: ReadAheadOptions,
+  { budgetBytes, signal }: ReadAheadOptions,
 ): AsyncGenerator<ReadChunk, void, undefined> {
   const changed = createCondition();
   using memory = createChunkMemory(budgetBytes, () => changed.notify());
   const begun: Promise<Outcome>[] = [];
-  let stopping: Promise<void> | undefined;
+  let isStopping = false;
 
-  function stopOnce(): void {
-    stopping ??= stop();
+  function stop(): void {
+    isStopping = true;
     changed.notify();
   }
 
@@ -46,7 +45,7 @@ export async function* readAhead(
 
   async function beginAll(): Promise<void> {
     for await (const job of jobs) {
-      const granted = await changed.until(() => (stopping ? "stopped" : grant(job.bytes)));
+      const granted = await changed.until(() => (isStopping ? "stopped" : grant(job.bytes)));
       if (granted === "stopped") return;
       begun.push(settle(job.read(granted)));
       changed.notify();
@@ -68,7 +67,7 @@ export async function* readAhead(
   }
 
   signal?.throwIfAborted();
-  signal?.addEventListener("abort", stopOnce);
+  signal?.addEventListener("abort", stop);
   const everyJob = beginAllThenEnd();
   try {
     for (let outcome = await next(); outcome.kind !== "end"; outcome = await next()) {
@@ -76,9 +75,10 @@ export async function* readAhead(
       yield* outcome.chunks;
     }
   } finally {
-    signal?.removeEventListener("abort", stopOnce);
-    stopOnce();
-    await Promise.all([stopping, everyJob]);
+    signal?.removeEventListener("abort", stop);
+    stop();
+    await everyJob;
+    await Promise.all(begun);
   }
 }
 

@@ -16,18 +16,21 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { maxChunkBytes } from "../../src/core/chunk-index.ts";
 import { forEachConcurrently } from "../../src/core/concurrently.ts";
 import { digestOf } from "../../src/core/digest.ts";
-import { readChunks, readSlices } from "../../src/pack/chunk-reader.ts";
-import type { ReadChunk } from "../../src/pack/read-jobs.ts";
+import { openReadingThreads, readChunks, readSlices } from "../../src/pack/chunk-reader.ts";
+import type { ReadChunk, ReadingThreads } from "../../src/pack/read-jobs.ts";
 import { stampReadableFile } from "../../src/source/file-stamp.ts";
 import type { SourceFile } from "../../src/source/source.ts";
 
 const MiB = 1_048_576;
 let folder: string;
+let threads: ReadingThreads;
 
 beforeEach(async () => {
+  threads = openReadingThreads();
   folder = await mkdtemp(join(tmpdir(), "ballast-chunks-"));
 });
 afterEach(async () => {
+  await threads[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -67,6 +70,13 @@ async function collect(chunks: AsyncIterable<ReadChunk>): Promise<ReadChunk[]> {
   return seen;
 }
 
+function read(
+  files: readonly SourceFile[],
+  options: Partial<Parameters<typeof readChunks>[1]> = {},
+) {
+  return readChunks(files, { threads, ...options });
+}
+
 /** Threads count too: each has descriptors of its own to wait on. */
 async function openFiles(): Promise<number> {
   return (await readdir("/proc/self/fd")).length;
@@ -94,7 +104,7 @@ describe("readChunks", () => {
     const warnings: string[] = [];
     let order = -1;
     const ends = new Map<string, number>();
-    for await (const chunk of readChunks(files, { onWarning: (text) => warnings.push(text) })) {
+    for await (const chunk of read(files, { onWarning: (text) => warnings.push(text) })) {
       const { path } = chunk.file;
       expect(files.indexOf(chunk.file)).toBeGreaterThanOrEqual(order);
       order = files.indexOf(chunk.file);
@@ -115,10 +125,11 @@ describe("readChunks", () => {
       await write("a", noise(70 * MiB)),
       await write("b.safetensors", safetensors([20 * MiB, 1, 2])),
     ];
-    const cuts = async (threads: number, budgetBytes: number) =>
-      (await collect(readChunks(files, { threads, budgetBytes }))).map(
-        ({ file, offset, size, digest }) => [file.path, offset, size, digest],
-      );
+    const cuts = async (count: number, budgetBytes: number) => {
+      await using pool = openReadingThreads(count);
+      const chunks = await collect(read(files, { threads: pool, budgetBytes }));
+      return chunks.map(({ file, offset, size, digest }) => [file.path, offset, size, digest]);
+    };
     expect(await cuts(1, maxChunkBytes)).toEqual(await cuts(3, 200 * MiB));
   });
 
@@ -130,7 +141,7 @@ describe("readChunks", () => {
       files[at] = await write(`many/${name}`, Buffer.from(name));
     });
     let at = 0;
-    for await (const chunk of readChunks(files)) {
+    for await (const chunk of read(files)) {
       expect(chunk.file).toBe(files[at]);
       if (at % 1000 === 0) expect(chunk.digest).toBe(digestOf(names[at] ?? ""));
       at += 1;
@@ -143,7 +154,7 @@ describe("readChunks", () => {
     const bytes = safetensors([1000]).subarray(0, -1);
     const warnings: string[] = [];
     const file = await write("m.safetensors", bytes);
-    const chunks = await collect(readChunks([file], { onWarning: (text) => warnings.push(text) }));
+    const chunks = await collect(read([file], { onWarning: (text) => warnings.push(text) }));
     expect(chunks.map(({ digest }) => digest)).toEqual([digestOf(bytes)]);
     expect(warnings).toEqual([expect.stringContaining('"m.safetensors"')]);
   });
@@ -155,7 +166,7 @@ describe("readChunks", () => {
     const held: ReadChunk[] = [];
     let heldBytes = 0;
     let total = 0;
-    for await (const chunk of readChunks(files, { budgetBytes })) {
+    for await (const chunk of read(files, { budgetBytes })) {
       total += chunk.size;
       held.push(chunk);
       heldBytes += chunk.size;
@@ -173,7 +184,7 @@ describe("readChunks", () => {
 
   test("what is held stays untouched while reading goes on", async () => {
     const files = [await write("a", noise(20 * MiB)), await write("b", noise(60 * MiB))];
-    const reader = readChunks(files, { budgetBytes: 64 * MiB });
+    const reader = read(files, { budgetBytes: 64 * MiB });
     const first = (await reader.next()).value;
     if (first === undefined) throw new Error("no chunk");
     await collect(reader);
@@ -203,7 +214,7 @@ describe("a file that is not what it was when listed", () => {
       await write("m.gguf", noise(10)),
     ]) {
       await change(file);
-      await expect(collect(readChunks([file]))).rejects.toMatchObject({
+      await expect(collect(read([file]))).rejects.toMatchObject({
         code: "SOURCE_CHANGED",
         message: expect.stringContaining(JSON.stringify(file.path)),
       });
@@ -215,7 +226,7 @@ describe("a file that is not what it was when listed", () => {
     ["shrinks", (file) => truncate(file.location, 40 * MiB)],
   ])("rejects with SOURCE_CHANGED when it %s while it is read", async (_, change) => {
     const file = await write("m.safetensors", safetensors([20 * MiB, 20 * MiB, 20 * MiB]));
-    const reader = readChunks([file], { budgetBytes: 33 * MiB });
+    const reader = read([file], { budgetBytes: 33 * MiB });
     const chunks = [(await reader.next()).value, (await reader.next()).value];
     await change(file);
     for (const chunk of chunks) chunk?.release();
@@ -226,7 +237,7 @@ describe("a file that is not what it was when listed", () => {
     const good = await write("a", noise(2 * MiB));
     const bad = await write("b", noise(2 * MiB));
     await appendFile(bad.location, "x");
-    const reader = readChunks([good, bad]);
+    const reader = read([good, bad]);
     expect((await reader.next()).value?.file).toBe(good);
     await expect(reader.next()).rejects.toMatchObject({ code: "SOURCE_CHANGED" });
   });
@@ -235,32 +246,31 @@ describe("a file that is not what it was when listed", () => {
 test("a file that cannot be opened rejects with SOURCE_UNREADABLE and its path", async () => {
   const file = await write("a.bin", noise(3));
   const location = join(folder, "b".repeat(300));
-  await expect(collect(readChunks([{ ...file, location }]))).rejects.toMatchObject({
+  await expect(collect(read([{ ...file, location }]))).rejects.toMatchObject({
     code: "SOURCE_UNREADABLE",
     message: expect.stringContaining('"a.bin"'),
   });
 });
 
-test.each([{ budgetBytes: maxChunkBytes - 1 }, { threads: 0 }])(
-  "%j is refused with INVALID_ARGUMENT",
-  async (options) => {
-    await expect(collect(readChunks([], options))).rejects.toMatchObject({
-      code: "INVALID_ARGUMENT",
-    });
-  },
-);
+test("less memory than a chunk takes, and no thread at all, are refused with INVALID_ARGUMENT", async () => {
+  const refused = { code: "INVALID_ARGUMENT" };
+  const small = read([], { budgetBytes: maxChunkBytes - 1 });
+  await expect(collect(small)).rejects.toMatchObject(refused);
+  expect(() => openReadingThreads(0)).toThrow(expect.objectContaining(refused));
+});
 
 describe("when reading ends early", () => {
   const files = async () => [await write("a.bin", noise(90 * MiB)), await write("b", noise(3))];
   async function leavesNothingOpen(work: () => Promise<void>): Promise<boolean> {
     const before = await openFiles();
     await work();
+    await threads[Symbol.asyncDispose]();
     return (await openFiles()) === before;
   }
 
   test("because the consumer stops, no thread and no file stays", async () => {
     const stopping = async () => {
-      for await (const chunk of readChunks(await files(), { threads: 3 })) {
+      for await (const chunk of read(await files())) {
         expect(chunk.offset).toBe(0);
         break;
       }
@@ -270,7 +280,7 @@ describe("when reading ends early", () => {
 
   test("because the consumer throws, no thread and no file stays", async () => {
     const failing = async () => {
-      for await (const chunk of readChunks(await files())) throw new Error(chunk.file.path);
+      for await (const chunk of read(await files())) throw new Error(chunk.file.path);
     };
     const throwing = () => expect(failing()).rejects.toThrow("a.bin");
     expect(await leavesNothingOpen(throwing)).toBe(true);
@@ -280,7 +290,7 @@ describe("when reading ends early", () => {
     const aborting = async () => {
       const abort = new AbortController();
       const options = { budgetBytes: 48 * MiB, signal: abort.signal };
-      const reader = readChunks(await files(), options);
+      const reader = read(await files(), options);
       await reader.next();
       const second = reader.next();
       abort.abort(new Error("enough"));
@@ -291,7 +301,7 @@ describe("when reading ends early", () => {
   });
 
   test("because the signal was aborted before, nothing is read", async () => {
-    const reader = readChunks(await files(), { signal: AbortSignal.abort(new Error("never")) });
+    const reader = read(await files(), { signal: AbortSignal.abort(new Error("never")) });
     await expect(reader.next()).rejects.toThrow("never");
   });
 });
@@ -304,7 +314,7 @@ describe("readSlices", () => {
       const size = MiB;
       return { file, offset, size, digest: digestOf(bytes.subarray(offset, offset + size)) };
     });
-    const seen = await collect(readSlices(slices));
+    const seen = await collect(readSlices(slices, { threads }));
     expect(seen.map(({ offset, digest }) => ({ offset, digest }))).toEqual(
       slices.map(({ offset, digest }) => ({ offset, digest })),
     );
@@ -313,7 +323,7 @@ describe("readSlices", () => {
   test("rejects with SOURCE_CHANGED when a slice has other bytes, though the stamp is the same", async () => {
     const file = await write("m.bin", noise(100));
     const slice = { file, offset: 50, size: 50, digest: digestOf("other") };
-    await expect(collect(readSlices([slice]))).rejects.toMatchObject({
+    await expect(collect(readSlices([slice], { threads }))).rejects.toMatchObject({
       code: "SOURCE_CHANGED",
       message: expect.stringContaining('"m.bin"'),
     });
