@@ -96,6 +96,7 @@ export async function packModel(
   const packer = new LayerPacker({
     target: size,
     holdBytes,
+    threads,
     hashPool,
     base: chosen.base?.model.index,
     canUse: (layer) => canUse(target, layer, { ...options, base: chosen.base }),

@@ -22,8 +22,16 @@ answerQuestions<ReadQuestion, ReadAnswer, FoundEnd>(parentPort, async (question,
       const digest = readChecked(span.file, (opened) => readContent(opened, { span, into, tell }));
       return { kind: "digests", digests: [digest] };
     }
+    case "hash":
+      return { kind: "digests", digests: [hashPages(question.bytes)] };
   }
 });
+
+function hashPages(pages: readonly Page[]): Digest {
+  const hash = createDigestHash();
+  for (const page of pages) hash.update(page);
+  return hash.digest();
+}
 
 async function planFile(file: SourceFile): Promise<ChunkPlan> {
   using opened = openCheckedFile(file);

@@ -1,6 +1,6 @@
 import type { Digest } from "../core/digest.ts";
 import type { HashPool, LayerHasher } from "./hash-pool.ts";
-import type { KnownSlice, ReadChunk } from "./read-jobs.ts";
+import { hashPages, type KnownSlice, type ReadChunk, type ReadingThreads } from "./read-jobs.ts";
 
 /** A layer whose chunks are all known. */
 export interface FreshLayer {
@@ -26,15 +26,18 @@ export interface OpenLayer {
 export interface OpenLayerOptions {
   /** Keep the bytes for the upload; else the layer is hashed chunk by chunk and read again. */
   readonly holdBytes: boolean;
+  /** Hash the layers of which bytes are held. */
+  readonly threads: ReadingThreads;
+  /** Hashes the others. */
   readonly hashPool: HashPool;
 }
 
 /** Begins an empty layer. */
 export function openLayer(options: OpenLayerOptions): OpenLayer {
-  return options.holdBytes ? openHeldLayer(options.hashPool) : openHashedLayer(options.hashPool);
+  return options.holdBytes ? openHeldLayer(options.threads) : openHashedLayer(options.hashPool);
 }
 
-function openHeldLayer(hashPool: HashPool): OpenLayer {
+function openHeldLayer(threads: ReadingThreads): OpenLayer {
   const chunks: ReadChunk[] = [];
   let size = 0;
   return {
@@ -47,7 +50,7 @@ function openHeldLayer(hashPool: HashPool): OpenLayer {
     },
     close: () => ({
       size,
-      digest: hashHeld(chunks, hashPool),
+      digest: hashHeld(chunks, threads),
       slices: chunks.map(sliceOf),
       held: chunks.map((chunk) => chunk.bytes),
       release: () => {
@@ -58,12 +61,13 @@ function openHeldLayer(hashPool: HashPool): OpenLayer {
 }
 
 /** A layer of one chunk has that chunk's digest: nothing is hashed twice. */
-async function hashHeld(chunks: readonly ReadChunk[], hashPool: HashPool): Promise<Digest> {
+async function hashHeld(chunks: readonly ReadChunk[], threads: ReadingThreads): Promise<Digest> {
   const [first] = chunks;
   if (first !== undefined && chunks.length === 1) return first.digest;
-  await using hasher = hashPool.createLayerHasher();
-  await Promise.all(chunks.map((chunk) => hasher.update(chunk.bytes)));
-  return await hasher.digest();
+  return hashPages(
+    threads,
+    chunks.flatMap((chunk) => chunk.bytes),
+  );
 }
 
 function openHashedLayer(hashPool: HashPool): OpenLayer {

@@ -176,6 +176,13 @@ function contentJob(
   return { job: { bytes, read }, foundSize: end.promise };
 }
 
+/** The digest of bytes that lie in memory; before anything that is still to be read. */
+export async function hashPages(threads: ReadingThreads, bytes: readonly Page[]): Promise<Digest> {
+  const [digest] = await digestsOf(threads.ask({ kind: "hash", bytes }, { urgent: true }));
+  if (digest === undefined) throw new Error("a reading thread left out a digest");
+  return digest;
+}
+
 async function digestsOf(asked: Promise<ReadAnswer>): Promise<readonly Digest[]> {
   const answer = await asked;
   if (answer.kind !== "digests") throw new Error("a reading thread answered another question");

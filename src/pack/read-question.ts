@@ -21,11 +21,13 @@ export type ReadQuestion =
    * The content-defined chunk at the start of the span, which reaches as far as the chunk may; its
    * size is told as soon as its end is found.
    */
-  | { readonly kind: "content"; readonly span: FileSpan; readonly into: readonly Page[] };
+  | { readonly kind: "content"; readonly span: FileSpan; readonly into: readonly Page[] }
+  /** The digest of what is in memory. */
+  | { readonly kind: "hash"; readonly bytes: readonly Page[] };
 
 export type ReadAnswer =
   | { readonly kind: "plan"; readonly plan: ChunkPlan }
-  /** One digest for each chunk read. */
+  /** One for each chunk read, or of what was hashed. */
   | { readonly kind: "digests"; readonly digests: readonly Digest[] };
 
 /** The size of a content-defined chunk, told before its digest. */

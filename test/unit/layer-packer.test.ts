@@ -6,21 +6,27 @@ import {
   serializeChunkIndex,
 } from "../../src/core/chunk-index.ts";
 import { type Digest, digestOf } from "../../src/core/digest.ts";
+import { openReadingThreads } from "../../src/pack/chunk-reader.ts";
 import { createHashPool, type HashPool } from "../../src/pack/hash-pool.ts";
 import { LayerPacker, type LayerPackerOptions } from "../../src/pack/layer-packer.ts";
 import { maxLayerBytes, maxManifestLayers } from "../../src/pack/layer-rules.ts";
 import type { FreshLayer } from "../../src/pack/open-layer.ts";
-import type { ReadChunk } from "../../src/pack/read-jobs.ts";
+import type { ReadChunk, ReadingThreads } from "../../src/pack/read-jobs.ts";
 import type { SourceFile } from "../../src/source/source.ts";
 
 /** Layers around 100 bytes instead of 32 MiB: the rules are the same. */
 const target = 100;
 
 let hashPool: HashPool;
+let threads: ReadingThreads;
 beforeAll(() => {
   hashPool = createHashPool({ threads: 1 });
+  threads = openReadingThreads(1);
 });
-afterAll(async () => hashPool[Symbol.asyncDispose]());
+afterAll(async () => {
+  await hashPool[Symbol.asyncDispose]();
+  await threads[Symbol.asyncDispose]();
+});
 
 /** A model as file names with the texts of their chunks. */
 type Model = Readonly<Record<string, readonly string[]>>;
@@ -42,6 +48,7 @@ async function pack(
   const packer = new LayerPacker({
     target,
     holdBytes: true,
+    threads,
     hashPool,
     base: undefined,
     canUse: () => Promise.resolve(true),
@@ -255,19 +262,18 @@ describe("a model laid into layers", () => {
     expect(index.files.map((file) => file.digest)).toEqual([undefined, digestOf("abc"), undefined]);
   });
 
-  test("rejects when a layer cannot be hashed", async () => {
-    const stopped: HashPool = {
-      createLayerHasher: () => ({
-        update: () => Promise.reject(new Error("no thread")),
-        digest: () => Promise.reject(new Error("no thread")),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      }),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
+  test.each([true, false])("rejects when a layer cannot be hashed, held: %s", async (holdBytes) => {
+    const noThread = () => Promise.reject(new Error("no thread"));
+    const nothing = { [Symbol.asyncDispose]: () => Promise.resolve() };
+    const stopped = {
+      holdBytes,
+      threads: { ...nothing, ask: noThread },
+      hashPool: {
+        ...nothing,
+        createLayerHasher: () => ({ ...nothing, update: noThread, digest: noThread }),
+      },
     };
-    const packing = pack(
-      { x: [text("a", 30), text("b", 30), text("c", 30)] },
-      { hashPool: stopped },
-    );
+    const packing = pack({ x: [text("a", 30), text("b", 30), text("c", 30)] }, stopped);
     await expect(packing).rejects.toThrow("no thread");
   });
 });
