@@ -14,7 +14,7 @@ export interface TransferFlags {
 export function addTransferFlags(command: Command, connections: number): Command {
   return command
     .optionsGroup("How fast, at what cost:")
-    .option("--connections <N>", `transfers under way at once (default: ${connections})`)
+    .option("--connections <N>", `most transfers under way at once (default: ${connections})`)
     .option("--threads <N>", "threads that hash (default: one per core; a pull takes up to 8)");
 }
 
