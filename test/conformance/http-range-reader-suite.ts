@@ -11,7 +11,7 @@ import { describeProxies } from "./http-range/proxies.ts";
 import { describeRedirects } from "./http-range/redirects.ts";
 import { describeRefusals } from "./http-range/refusals.ts";
 import { describeSlowness } from "./http-range/slowness.ts";
-import { type HttpReaderFactory, openStage } from "./http-range/stage.ts";
+import { type HttpReaderFactory, openStage, soon } from "./http-range/stage.ts";
 import type { HttpRangeSuite } from "./http-range/suite.ts";
 import { describeTls } from "./http-range/tls.ts";
 
@@ -38,7 +38,7 @@ export function describeHttpRangeReader(name: string, create: HttpReaderFactory)
       vi.waitFor(async () => {
         const left = (await openHandles()).filter((handle) => !before.has(handle));
         expect(left).toEqual([]);
-      }),
+      }, soon),
     );
 
     const suite: HttpRangeSuite = {

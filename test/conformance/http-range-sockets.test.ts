@@ -1,31 +1,12 @@
 import { afterAll, expect, test, vi } from "vitest";
 import { openRegistryRepository } from "../../src/registry/client/registry-repository.ts";
-import {
-  createBlobRangeReader,
-  createSocketRangeReader,
-} from "../../src/transfer/blob-range-reader.ts";
+import { createSocketRangeReader } from "../../src/transfer/blob-range-reader.ts";
 import { type DiskThreads, startDiskThreads } from "../../src/transfer/disk-threads.ts";
-import {
-  type HttpReaderFactory,
-  type HttpReaderSetup,
-  type HttpReaderUnderTest,
-  openStage,
-} from "./http-range/stage.ts";
+import { type HttpReaderSetup, type HttpReaderUnderTest, openStage } from "./http-range/stage.ts";
 import { describeHttpRangeReader } from "./http-range-reader-suite.ts";
 
 const disk = startDiskThreads(1);
 afterAll(() => disk[Symbol.asyncDispose]());
-
-const overUndici: HttpReaderFactory = async (setup) => {
-  const repository = await openRegistryRepository(setup);
-  return {
-    reader: createBlobRangeReader(repository, disk),
-    requests: repository.requests,
-    [Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),
-  };
-};
-
-describeHttpRangeReader("undici", overUndici);
 
 /** A reader over sockets, which its threads keep. */
 async function openSocketReader(
@@ -41,9 +22,7 @@ async function openSocketReader(
   };
 }
 
-const overSockets: HttpReaderFactory = (setup) => openSocketReader(setup, disk);
-
-describeHttpRangeReader("sockets", overSockets);
+describeHttpRangeReader("sockets", (setup) => openSocketReader(setup, disk));
 
 test("the socket reader asks for plain ranges itself, over connections that end with its threads", async () => {
   const threads = startDiskThreads(2);
