@@ -194,7 +194,9 @@ describe("a call that is stopped", () => {
     await using folder = await makeTemporaryFolder();
     const target = `${silent.host}/team/model:v1`;
     await push({ source, reference: target });
-    silent.blobFaults.push({}, ...Array.from({ length: 20 }, () => ({ stallAfter: 1000 })));
+    // A reader tells of bytes in large pieces: after fewer it would be stopped by its own timeout.
+    const stalls = Array.from({ length: 20 }, () => ({ stallAfter: 300_000 }));
+    silent.blobFaults.push({}, ...stalls);
     const controller = new AbortController();
     const { signal } = controller;
     const onProgress = (event: { type: string }) => {
