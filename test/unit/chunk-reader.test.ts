@@ -134,16 +134,18 @@ describe("readChunks", () => {
   });
 
   test("reads 20,000 small files in their order", async () => {
-    const names = Array.from({ length: 20_000 }, (_, at) => `f${String(at).padStart(5, "0")}`);
+    const names = Array.from({ length: 1000 }, (_, at) => `f${at}`);
     await mkdir(join(folder, "many"));
-    const files: SourceFile[] = [];
+    const once: SourceFile[] = [];
     await forEachConcurrently(names.entries(), 32, async ([at, name]) => {
-      files[at] = await write(`many/${name}`, Buffer.from(name));
+      once[at] = await write(`many/${name}`, Buffer.from(name));
     });
+    // Files take longer to write than to read.
+    const files = Array.from({ length: 20 }, () => once.map((file) => ({ ...file }))).flat();
     let at = 0;
     for await (const chunk of read(files)) {
       expect(chunk.file).toBe(files[at]);
-      if (at % 1000 === 0) expect(chunk.digest).toBe(digestOf(names[at] ?? ""));
+      if (at % 777 === 0) expect(chunk.digest).toBe(digestOf(names[at % 1000] ?? ""));
       at += 1;
       chunk.release();
     }
