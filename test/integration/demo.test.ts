@@ -11,11 +11,11 @@ const program = join(import.meta.dirname, "../../src/demo/main.ts");
 
 const smallShape = {
   layers: 8,
-  hidden: 512,
-  intermediate: 1376,
+  hidden: 256,
+  intermediate: 688,
   heads: 8,
   vocabulary: 8000,
-  shardBytes: 24 * 1024 ** 2,
+  shardBytes: 8 * 1024 ** 2,
 };
 
 function startDemo(args: readonly string[]) {

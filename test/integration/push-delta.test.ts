@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(async () => place[Symbol.asyncDispose]());
 
-const tensorCount = 48;
+const tensorCount = 24;
 /** Bytes of tensor number `at`: from 128 KiB to 3 MiB, as in a block of a small transformer. */
 const sizeOf = (at: number) => ([3, 1, 0.125, 2, 2.5, 0.25][at % 6] ?? 1) * 1_048_576;
 const headerBytes = 20_000;
@@ -71,7 +71,7 @@ const edits = fc.record({
 });
 
 test("a model with a few tensors changed and its shards re-split moves little, out and in", async () => {
-  const v1Cuts = [20, 33];
+  const v1Cuts = [10, 17];
   const v1 = await writeShards("v1", { changed: [], cuts: v1Cuts });
   const base = place.ref("tuned:v1");
   const store = place.inside("store");
