@@ -182,25 +182,6 @@ describe("unusual sources", () => {
     expect(warnings.join()).toContain("A.txt");
   });
 
-  test("20,000 small files share layers and arrive", async () => {
-    const source = place.inside("m");
-    for (let folder = 0; folder < 20; folder += 1) {
-      await mkdir(join(source, String(folder)), { recursive: true });
-      const numbers = Array.from({ length: 1000 }, (_, at) => at);
-      await Promise.all(
-        numbers.map((at) =>
-          writeFile(join(source, String(folder), `${at}.txt`), `${folder} ${at}`),
-        ),
-      );
-    }
-    const pushed = await place.push(source, "a:v1");
-    expect(pushed).toMatchObject({ files: 20_000, layers: { total: 1 } });
-    const pulled = await pull({ reference: place.ref("a:v1"), store: place.inside("store") });
-    expect(pulled.files).toBe(20_000);
-    expect(pulled.requests.registry).toBeLessThan(100);
-    expect((await readTree(pulled.path))["7/77.txt"]).toBe(digestOf("7 77"));
-  });
-
   test("globs choose what is packed", async () => {
     const source = await place.writeModel();
     const { files } = await place.push(source, "a:v1", { exclude: ["*.safetensors"] });

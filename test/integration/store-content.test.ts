@@ -56,16 +56,16 @@ describe("a model", () => {
     expect(pulled.bytes).toEqual({ moved: 0, reused: 0 });
   });
 
-  test("of 5000 small files is fetched in few requests and stored whole", async () => {
+  test("of 2500 small files is fetched in few requests and stored whole", async () => {
     const files = Object.fromEntries(
-      Array.from({ length: 5000 }, (_, at) => [`d${at % 50}/f${at}`, bytesOf(at, 50 + (at % 90))]),
+      Array.from({ length: 2500 }, (_, at) => [`d${at % 50}/f${at}`, bytesOf(at, 50 + (at % 90))]),
     );
     const model = makeModel(files);
     const pulled = await pullNew(model);
     await using store = pulled.store;
     expect(pulled.source.served.requests).toBeLessThan(10);
     expect(pulled.source.served.bytes).toBe(model.bytes);
-    expect(await readdir(store.paths.files)).toHaveLength(5000);
+    expect(await readdir(store.paths.files)).toHaveLength(2500);
     expect((await readdir(store.paths.ingest, { recursive: true })).length).toBe(1);
     const again = serveModels(name, [model]);
     await pullModel(store, model, { source: again });

@@ -109,17 +109,6 @@ describe("a folder", () => {
     );
   });
 
-  test("of 100,000 small files is listed", { timeout: 60_000 }, async () => {
-    // 100 folders of 1,000 names for 1,000 files: hard links are quicker to make than files.
-    const names = Array.from({ length: 1000 }, (_, at) => `file-${at}`);
-    await write(Object.fromEntries(names.map((name) => [`0/${name}`, name])));
-    const copies = Array.from({ length: 99 }, (_, at) => join(root, String(at + 1)));
-    for (const copy of copies) await promisify(execFile)("cp", ["-al", join(root, "0"), copy]);
-    const source = await listDirectory(root);
-    expect(source.files.length).toBe(100_000);
-    expect(source.warnings).toEqual([]);
-  });
-
   test("that does not exist is SOURCE_UNREADABLE and named", async () => {
     await expect(listDirectory(join(root, "gone"))).rejects.toMatchObject({
       code: "SOURCE_UNREADABLE",
