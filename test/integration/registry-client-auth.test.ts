@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { parseDigest } from "../../src/core/digest.ts";
+import { digestOf, parseDigest } from "../../src/core/digest.ts";
 import type { Credential } from "../../src/registry/client/auth/credential.ts";
 import {
   openRegistryRepository,
@@ -175,6 +175,33 @@ describe("tokens", () => {
     expect(repository.requests.token).toBe(2);
   });
 
+  test("that stop working again before the request is sent anew are renewed again", async () => {
+    const repository = await open();
+    await repository.statBlob(digest);
+    let heads = 0;
+    registry.intercept = ({ method }) => {
+      if (method === "HEAD" && (heads += 1) <= 2) registry.tokens.clear();
+      return undefined;
+    };
+    expect(await repository.statBlob(digest)).toBe(200_000);
+    expect(repository.requests).toEqual({ registry: 5, token: 3, redirected: 0 });
+  });
+
+  test("that let one request in each bring all of them in", async () => {
+    const repository = await open();
+    await repository.statBlob(digest);
+    const used = new Set<string>();
+    registry.intercept = ({ headers: { authorization = "" } }) => {
+      const token = authorization.replace("Bearer ", "");
+      if (used.has(token)) registry.tokens.delete(token);
+      used.add(token);
+      return undefined;
+    };
+    await Promise.all(Array.from({ length: 5 }, () => repository.statBlob(digest)));
+    expect(repository.requests.token).toBe(5);
+    expect(repository.requests.registry).toBeLessThanOrEqual(2 + 5 + 4 + 3 + 2 + 1);
+  });
+
   test("are asked for again after trouble at the realm", async () => {
     const trouble = { on: /token/, status: 503 };
     registry.answers.push(trouble, trouble);
@@ -253,6 +280,33 @@ describe("a registry that does not let us in", () => {
     const { code } = await failure((await open(password)).statBlob(digest));
     expect(code).toBe("UNAUTHORIZED");
     expect(registry.seen).toHaveLength(3);
+  });
+
+  test("any more: ends after two new tokens", async () => {
+    const repository = await open(password);
+    await repository.statBlob(digest);
+    vi.spyOn(registry.tokens, "has").mockReturnValue(false);
+    const before = registry.seen.length;
+    expect((await failure(repository.statBlob(digest))).code).toBe("UNAUTHORIZED");
+    const since = registry.seen.slice(before).map(({ url }) => url.startsWith("/token"));
+    expect(since).toEqual([false, true, false, true, false]);
+  });
+
+  test("to write: ends after one new token, although reading works", async () => {
+    const repository = await open(password, { writes: true });
+    await repository.statBlob(digest);
+    const challenge = `Bearer realm="${registry.url}/token",error="insufficient_scope"`;
+    registry.intercept = ({ method }) =>
+      method === "POST" ? { status: 401, headers: { "www-authenticate": challenge } } : undefined;
+    const writing = repository.putBlob({ digest: digestOf("x"), size: 1 }, () => [
+      Buffer.from("x"),
+    ]);
+    const { code, message } = await failure(writing);
+    expect([code, message]).toEqual([
+      "UNAUTHORIZED",
+      expect.stringContaining("does not let them do this"),
+    ]);
+    expect(registry.lines(/^POST/)).toHaveLength(2);
   });
 
   test("with 403: FORBIDDEN with its reason", async () => {

@@ -158,7 +158,7 @@ describe("a pull with a token that stops working", () => {
     await use({ auth: "bearer" });
   });
 
-  /** Lets every token end after `count` ranges, again and again; more than are sent anew at once. */
+  /** Lets every token end after `count` ranges, again and again. */
   const expireEvery = (count: number) => {
     let served = 0;
     registry.intercept = ({ headers }) => {
@@ -168,10 +168,23 @@ describe("a pull with a token that stops working", () => {
   };
 
   test("in the middle, again and again, gets new ones", async () => {
-    expireEvery(20);
+    expireEvery(10);
     await scene.expectModel(await scene.pull());
     expect(registry.lines(/token/).length).toBeGreaterThanOrEqual(2);
     expect(registry.seen.length).toBeLessThanOrEqual(3 * leastRequests);
+  });
+
+  test("after a few ranges, under many more at once, gets new ones", async () => {
+    let served = 0;
+    registry.intercept = ({ headers: { range, authorization = "" } }) => {
+      const isGood = registry.tokens.has(authorization.replace("Bearer ", ""));
+      if (range !== undefined && isGood && (served += 1) % 5 === 0) registry.tokens.clear();
+      return undefined;
+    };
+    const transfer = { connections: 16, rangeBytes: chunkBytes, threads: 1 };
+    await scene.expectModel(await scene.pull({ transfer }));
+    expect(registry.lines(/token/).length).toBeGreaterThanOrEqual(6);
+    expect(registry.seen.length).toBeLessThanOrEqual(10 * leastRequests);
   });
 
   test("in the middle, and gets no other, is UNAUTHORIZED, and goes on later", async () => {

@@ -1,6 +1,7 @@
 import { ModelError } from "../../core/errors.ts";
 import type { BlobLocation } from "../../oci/repository.ts";
-import type { Authorizer } from "./auth/authorizer.ts";
+import type { Authorizer, Pass } from "./auth/authorizer.ts";
+import { isTooNarrow } from "./auth/challenge.ts";
 import { repositoryScope, type Scope } from "./auth/scope.ts";
 import { type Answer, discard, header } from "./http/answer.ts";
 import { refusal } from "./http/refusal.ts";
@@ -67,36 +68,57 @@ export interface SessionOptions {
 }
 
 const maxRedirects = 5;
+/** How often in a row a request is sent while nobody is let in. */
+const maxUseless = 2;
+/** How often a request is sent in all while passes end under it. */
+const maxSent = 10;
 
 export function createSession(options: SessionOptions): Session {
   const { host, repository, origin, wire, authorizer } = options;
   const scopes = [repositoryScope(repository, options.writes)];
+  /** Requests that the registry let in. */
+  let letIn = 0;
 
-  /** Sends with credentials; a 401 is answered once, with a new token. */
+  async function sendWith(pass: Pass, call: Call, url: URL): Promise<Answer> {
+    const { header: authorization } = pass;
+    const headers = { ...call.headers, ...(authorization === undefined ? {} : { authorization }) };
+    const answer = await wire.send("registry", { ...call, url, headers });
+    if (answer.status < 400 || answer.status === 404) {
+      pass.worked = true;
+      letIn += 1;
+    }
+    return answer;
+  }
+
+  /**
+   * Sends with credentials, and renews those that a 401 refuses. A pass that let somebody in has only
+   * ended, as the next one may before this request is sent with it, or anybody else's: as long as
+   * somebody gets in, that is no refusal for good.
+   */
   async function authorized(call: Call, url: URL): Promise<Answer> {
     const { signal, what } = call;
     const wanted = call.scopes ?? scopes;
-    const send = (authorization: string | undefined) => {
-      const headers = {
-        ...call.headers,
-        ...(authorization === undefined ? {} : { authorization }),
-      };
-      return wire.send("registry", { ...call, url, headers });
-    };
-    const first = await authorizer.authorization(wanted, signal);
-    const answer = await send(first);
-    if (answer.status !== 401) return answer;
-    await discard(answer);
-    const renewed = await authorizer.renew(answer, first, wanted, signal);
-    if (call.onExpiry === "restart")
-      throw new RequestFailure("UNAUTHORIZED", `${what}: ${origin.host} took no token half-way`, {
-        temporary: true,
-        retryAfterMs: 0,
-      });
-    const second = await send(renewed);
-    if (second.status !== 401) return second;
-    await discard(second);
-    throw authorizer.refused(second, what);
+    let pass = await authorizer.authorize(wanted, signal);
+    let seen = letIn;
+    let useless = 0;
+    let isLast = false;
+    for (let sent = 1; ; sent += 1) {
+      const answer = await sendWith(pass, call, url);
+      if (answer.status !== 401) return answer;
+      await discard(answer);
+      useless = pass.worked || letIn > seen ? 0 : useless + 1;
+      seen = letIn;
+      isLast ||= useless === maxUseless || sent === maxSent || (sent > 1 && isTooNarrow(answer));
+      if (isLast) throw authorizer.refused(answer, what);
+      const next = await authorizer.renew(answer, pass, wanted, signal);
+      if (call.onExpiry === "restart")
+        throw new RequestFailure("UNAUTHORIZED", `${what}: ${origin.host} took no token half-way`, {
+          temporary: true,
+          retryAfterMs: 0,
+        });
+      isLast = next.header === pass.header;
+      pass = next;
+    }
   }
 
   /** Follows redirects; credentials stay with the registry, and once it was left they stay behind. */
@@ -148,8 +170,9 @@ export function createSession(options: SessionOptions): Session {
       const isRegistry = url.origin === origin.origin;
       const terms = wire.describe(isRegistry ? "registry" : "redirected", url);
       if (terms === undefined) return undefined;
+      if (!isRegistry) return { ...terms, url };
       const { headers } = terms;
-      const authorization = isRegistry ? await authorizer.authorization(scopes, signal) : undefined;
+      const { header: authorization } = await authorizer.authorize(scopes, signal);
       return { ...terms, url, headers: authorization ? { ...headers, authorization } : headers };
     },
   };

@@ -1,26 +1,34 @@
 import { ModelError } from "../../../core/errors.ts";
 import type { Answer } from "../http/answer.ts";
 import type { Wire } from "../http/wire.ts";
-import { type Challenge, parseChallenges } from "./challenge.ts";
+import { type Challenge, isTooNarrow, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialSource } from "./credential.ts";
 import { mergeScopes, type Scope } from "./scope.ts";
 import { basicAuthorization, requestToken, type Token } from "./token.ts";
 
+/** What requests send as Authorization; those who send the same token share one. */
+export interface Pass {
+  /** Undefined as long as the registry did not ask. */
+  readonly header: string | undefined;
+  /** Whether the registry let anybody in with it; set by who sees that. */
+  worked: boolean;
+}
+
 /** Knows what to send a registry as Authorization; nothing before it asked. */
 export interface Authorizer {
-  /** The header for a request with `scopes`, from a token that still lives, or a new one. */
-  authorization(scopes: readonly Scope[], signal?: AbortSignal): Promise<string | undefined>;
+  /** For a request with `scopes`: a token that still lives, or a new one. */
+  authorize(scopes: readonly Scope[], signal?: AbortSignal): Promise<Pass>;
   /**
-   * Learns from a 401 and resolves to the header to try next. `refused` is what was sent.
+   * Learns from a 401 and resolves to what to try next. `refused` is what was sent.
    * Rejects with UNAUTHORIZED when there is nothing else to send.
    */
   renew(
     answer: Answer,
-    refused: string | undefined,
+    refused: Pass,
     scopes: readonly Scope[],
     signal?: AbortSignal,
-  ): Promise<string>;
-  /** The error for a 401 that a fresh header did not cure. */
+  ): Promise<Pass>;
+  /** The error for a 401 that nothing new to send cured. */
   refused(answer: Answer, what: string): ModelError;
   /** A next step for something not found, where nothing was sent that says who we are. */
   anonymousHint(): string | undefined;
@@ -39,17 +47,18 @@ type Scheme =
   | { readonly kind: "basic" }
   | { readonly kind: "bearer"; readonly realm: URL; readonly challenge: Challenge };
 type Bearer = Extract<Scheme, { kind: "bearer" }>;
+type TokenPass = Pass & Pick<Token, "useUntilMs">;
 
 /** Keeps one registry's tokens: one per set of scopes, one request for it in flight. */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const { wire, host, origin, repository, credentials } = options;
-  const tokens = new Map<string, Token>();
-  const inFlight = new Map<string, Promise<Token>>();
+  const tokens = new Map<string, TokenPass>();
+  const inFlight = new Map<string, Promise<TokenPass>>();
   /** What the registry itself asked for, by what we wanted: some know a repository by another name. */
   const askedScopes = new Map<string, readonly Scope[]>();
   let scheme: Scheme | undefined;
   let credential: Credential | undefined;
-  let basic: string | undefined;
+  let basic: Pass | undefined;
 
   const findCredential = async () => {
     credential = await credentials?.get(host, repository);
@@ -65,12 +74,12 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       cause,
     });
 
-  async function basicHeader(what: string): Promise<string> {
+  async function makeBasic(what: string): Promise<Pass> {
     const found = await findCredential();
     if (found === undefined) throw noCredentials(what);
     if (found.kind !== "password")
       throw refusedCredentials(`${what}: ${origin.host} takes a user name and password only`);
-    return basicAuthorization(found);
+    return { header: basicAuthorization(found), worked: false };
   }
 
   async function fetchToken(bearer: Bearer, scopes: readonly Scope[]) {
@@ -99,9 +108,10 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     const known = inFlight.get(key);
     if (known !== undefined) return known;
     const fetched = fetchToken(bearer, scopes)
-      .then((token) => {
-        tokens.set(key, token);
-        return token;
+      .then(({ value, useUntilMs }) => {
+        const pass = { header: `Bearer ${value}`, useUntilMs, worked: false };
+        tokens.set(key, pass);
+        return pass;
       })
       .finally(() => inFlight.delete(key));
     fetched.catch(() => undefined); // Those who wait get it; nobody may be left to.
@@ -109,39 +119,30 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     return fetched;
   }
 
-  async function authorization(scopes: readonly Scope[], signal?: AbortSignal) {
-    if (scheme?.kind !== "bearer") return basic;
+  async function authorize(scopes: readonly Scope[], signal?: AbortSignal): Promise<Pass> {
+    if (scheme?.kind !== "bearer") return basic ?? { header: undefined, worked: false };
     const known = tokens.get(scopeKey(scopes));
-    const token =
-      known !== undefined && Date.now() < known.useUntilMs
-        ? known
-        : await abortable(sharedToken(scheme, scopes), signal);
-    return `Bearer ${token.value}`;
+    if (known !== undefined && Date.now() < known.useUntilMs) return known;
+    return abortable(sharedToken(scheme, scopes), signal);
   }
 
   return {
-    authorization,
+    authorize,
     async renew(answer, refused, scopes, signal) {
       const what = `${host}/${repository}`;
       scheme = chooseScheme(answer, origin, what);
       if (scheme.kind === "basic") {
-        if (basic === undefined || basic === refused) basic = await basicHeader(what);
+        if (basic === undefined || basic === refused) basic = await makeBasic(what);
         return basic;
       }
       const key = scopeKey(scopes);
       askedScopes.set(key, (scheme.challenge.parameters.get("scope") ?? "").split(" "));
-      const known = tokens.get(key);
-      if (known !== undefined && `Bearer ${known.value}` === refused) tokens.delete(key);
-      const token = await authorization(scopes, signal);
-      if (token === undefined) throw noCredentials(what);
-      return token;
+      if (tokens.get(key) === refused) tokens.delete(key);
+      return authorize(scopes, signal);
     },
     refused(answer, what) {
       if (credential === undefined) return noCredentials(what);
-      const narrow = parseChallenges(answer.headers["www-authenticate"]).some(
-        ({ parameters }) => parameters.get("error") === "insufficient_scope",
-      );
-      const why = narrow ? "does not let them do this" : "refused them";
+      const why = isTooNarrow(answer) ? "does not let them do this" : "refused them";
       return refusedCredentials(`${what}: ${origin.host} took the credentials but ${why}`);
     },
     anonymousHint() {

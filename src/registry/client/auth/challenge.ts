@@ -1,3 +1,5 @@
+import type { Answer } from "../http/answer.ts";
+
 /** One way a server asks for credentials (RFC 9110 11.6.1). */
 export interface Challenge {
   /** Lowercase: `bearer`, `basic`. */
@@ -22,6 +24,13 @@ const bareValue = /[^\s",]+/y;
  */
 export function parseChallenges(values: string | readonly string[] | undefined): Challenge[] {
   return [values ?? []].flat().flatMap((value) => parseHeader(value.slice(0, maxHeaderLength)));
+}
+
+/** Tells whether a token was good, but not for what was asked (RFC 6750 3.1). */
+export function isTooNarrow(answer: Pick<Answer, "headers">): boolean {
+  return parseChallenges(answer.headers["www-authenticate"]).some(
+    ({ parameters }) => parameters.get("error") === "insufficient_scope",
+  );
 }
 
 function parseHeader(text: string): Challenge[] {
