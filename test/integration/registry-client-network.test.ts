@@ -6,7 +6,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../src/core/digest.ts";
 import {
   openRegistryRepository,
@@ -34,6 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const resource of opened.splice(0).reverse()) await resource[Symbol.asyncDispose]();
 });
 
@@ -226,6 +227,19 @@ describe("a proxy", () => {
       code: "REGISTRY_UNAVAILABLE",
     });
     expect(proxy.seen).toHaveLength(0);
+  });
+
+  test("is not looked up in the environment of the process", async () => {
+    const registry = await startRegistry();
+    const proxy = keep(await startForwardProxy(registry.host));
+    for (const variable of ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"])
+      vi.stubEnv(variable, dead);
+    for (const variable of ["NO_PROXY", "no_proxy"]) vi.stubEnv(variable, "*");
+    const direct = await open("host.invalid", { plainHttp: true, environment: {} });
+    await expect(direct.statBlob(digest)).rejects.toThrow(/DNS/);
+    const environment = { HTTP_PROXY: proxy.url };
+    const proxied = await open("host.invalid", { plainHttp: true, environment });
+    expect(await proxied.statBlob(digest)).toBe(100_000);
   });
 
   test("is never used for loopback", async () => {

@@ -3,6 +3,7 @@ import { mergeScopes } from "../../src/registry/client/auth/scope.ts";
 import { parseContentRange } from "../../src/registry/client/content-range.ts";
 import { isLoopback, registryOrigin } from "../../src/registry/client/endpoint.ts";
 import { oneLine } from "../../src/registry/client/http/answer.ts";
+import { readProxies } from "../../src/registry/client/http/proxies.ts";
 import { RequestFailure } from "../../src/registry/client/http/request-failure.ts";
 import { createBackoff, parseRetryAfter } from "../../src/registry/client/http/retry.ts";
 import { nextPage } from "../../src/registry/client/tag-list.ts";
@@ -75,6 +76,58 @@ test("plain HTTP can be asked for and ruled out", () => {
   expect(registryOrigin("registry.example.com", true).protocol).toBe("http:");
   expect(registryOrigin("localhost", false).protocol).toBe("https:");
   expect(isLoopback("128.0.0.1")).toBe(false);
+});
+
+describe("the proxy for a URL", () => {
+  const environment = { HTTP_PROXY: "plain:3128", https_proxy: " http://tls:3128 " };
+
+  test.each([
+    ["http://a.example.com/x", "http://plain:3128"],
+    ["https://a.example.com/x", "http://tls:3128"],
+    ["http://127.0.0.1:5000/x", undefined],
+    ["https://localhost/x", undefined],
+    ["https://[::1]:5000/x", undefined],
+  ])("%s is %s", (url, proxy) => {
+    expect(readProxies(environment)(new URL(url))).toBe(proxy);
+  });
+
+  test("is none where its scheme has none", () => {
+    for (const HTTP_PROXY of [undefined, "", " "])
+      expect(readProxies({ ...environment, HTTP_PROXY })(new URL("http://a.example"))).toBe(
+        undefined,
+      );
+  });
+
+  test.each([
+    ["*", "https://a.example.com", true],
+    ["x.example.com, *", "https://a.example.com", true],
+    ["*:443", "https://a.example.com", true],
+    ["*:443", "http://a.example.com", false],
+    ["a.example.com", "https://A.example.com:5000", true],
+    ["A.Example.com", "https://a.example.com", true],
+    ["example.com", "https://a.example.com", true],
+    [".example.com", "https://a.example.com", true],
+    ["*.example.com", "https://a.example.com", true],
+    [".example.com", "https://example.com", true],
+    ["x.example.com\texample.com", "https://a.example.com", true],
+    ["example.com.", "https://a.example.com", true],
+    ["example.com", "https://a.example.com./", true],
+    ["ample.com", "https://example.com", false],
+    ["a.example.com", "https://example.com", false],
+    ["example.com:5000", "https://a.example.com:5000", true],
+    ["example.com:5000", "https://a.example.com", false],
+    ["example.com:443", "https://a.example.com", true],
+    ["10.0.0.1", "http://10.0.0.1:5000", true],
+    ["2001:db8::1", "http://[2001:db8::1]:5000", true],
+    ["[2001:db8::1]", "http://[2001:db8::1]:5000", true],
+    ["[2001:db8::1]:5000", "http://[2001:db8::1]:5000", true],
+    ["[2001:db8::1]:5001", "http://[2001:db8::1]:5000", false],
+    ["2001:db8::2", "http://[2001:db8::1]:5000", false],
+    [",, .", "https://a.example.com", false],
+  ])("with NO_PROXY=%s for %s: left out is %s", (entries, url, isExempt) => {
+    const proxyFor = readProxies({ ...environment, NO_PROXY: entries });
+    expect(proxyFor(new URL(url)) === undefined).toBe(isExempt);
+  });
 });
 
 test.each(["", "a/b", "a\\b", "user@registry.example.com", "a b", "a:99999", "a?b"])(
