@@ -50,6 +50,16 @@ export interface BlobReader {
   ): AsyncIterable<Uint8Array>;
 }
 
+/** How long the other side may be silent, in milliseconds. */
+export interface Timeouts {
+  /** While a connection is set up. */
+  readonly connectMs: number;
+  /** From a request to the end of its answer's head. */
+  readonly headersMs: number;
+  /** Inside a body. */
+  readonly bodyMs: number;
+}
+
 /** Where plain ranged GETs over HTTP/1.1 find a blob, and on what terms. */
 export interface BlobLocation {
   readonly url: URL;
@@ -57,12 +67,7 @@ export interface BlobLocation {
   readonly headers: Readonly<Record<string, string>>;
   /** PEM text of CAs to trust beside the system's. */
   readonly ca: readonly string[];
-  /** How long the other side may be silent, in milliseconds. */
-  readonly timeouts: {
-    readonly connectMs: number;
-    readonly headersMs: number;
-    readonly bodyMs: number;
-  };
+  readonly timeouts: Timeouts;
 }
 
 /** Tells others how to read blobs by themselves. */

@@ -1,19 +1,10 @@
 import { connect as connectPlain, type Socket, type TcpNetConnectOpts } from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
-import type { ByteRange } from "../../oci/repository.ts";
+import type { ByteRange, Timeouts } from "../../oci/repository.ts";
 import { createRangeResponse, type RangeResponse } from "./range-response.ts";
 import { isFieldValue } from "./response-head.ts";
 
-/** How long the other side may be silent, in milliseconds. */
-export interface SocketTimeouts {
-  readonly connectMs: number;
-  /** From the request to the end of the answer's head. */
-  readonly headersMs: number;
-  /** In which a body must bring `leastBytes`. */
-  readonly bodyMs: number;
-}
-
-export interface ConnectionOptions extends SocketTimeouts {
+export interface ConnectionOptions extends Timeouts {
   readonly url: URL;
   /** Trusted for https. */
   readonly secureContext: SecureContext | undefined;

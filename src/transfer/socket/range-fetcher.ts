@@ -1,6 +1,6 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
-import type { ByteRange } from "../../oci/repository.ts";
-import { type HttpConnection, openConnection, type SocketTimeouts } from "./http-connection.ts";
+import type { ByteRange, Timeouts } from "../../oci/repository.ts";
+import { type HttpConnection, openConnection } from "./http-connection.ts";
 
 /** A range to fetch by one plain GET; a message to a thread. */
 export interface RangeFetch {
@@ -9,7 +9,7 @@ export interface RangeFetch {
   readonly range: ByteRange;
   /** PEM text of CAs to trust beside the system's. */
   readonly ca: readonly string[];
-  readonly timeouts: SocketTimeouts;
+  readonly timeouts: Timeouts;
   /** Bytes a connection reads at once. */
   readonly bufferBytes: number;
 }

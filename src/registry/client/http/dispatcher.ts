@@ -2,19 +2,17 @@ import { X509Certificate } from "node:crypto";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { Dispatcher } from "undici";
 import { ModelError } from "../../../core/errors.ts";
+import type { Timeouts } from "../../../oci/repository.ts";
 import { type ConnectionLog, watchConnections } from "./connection-log.ts";
 import { readProxies } from "./proxies.ts";
 
-export interface DispatcherOptions {
+export interface DispatcherOptions extends Timeouts {
   /** PEM text of CAs to trust beside the system's. */
   readonly ca?: string | readonly string[] | undefined;
   /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or lowercase) are looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Connections kept to each origin. */
   readonly connections: number;
-  readonly connectMs: number;
-  readonly headersMs: number;
-  readonly bodyMs: number;
 }
 
 /** Picks the connections for a URL: direct, or through a proxy. */
