@@ -3,6 +3,7 @@ import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
+import type { RegistryTimeouts } from "../registry/client/timeouts.ts";
 import type { TransferOptions } from "../transfer/transfer.ts";
 
 /** How to reach registries; the same for every call that takes a reference. */
@@ -20,6 +21,8 @@ export interface ConnectionOptions {
    * Pass `process.env` for what a command line would do; without it access is anonymous and direct.
    */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  /** How long a registry may be silent before a request is sent again. */
+  readonly timeouts?: RegistryTimeouts | undefined;
 }
 
 /** Requests a call made, by who had to answer them. */
@@ -60,7 +63,7 @@ export async function connect(
   }
   const { openRegistryRepository } = await import("../registry/client/registry-repository.ts");
   const { createCredentialSource } = await import("../registry/client/credentials.ts");
-  const { environment = {}, credentials: explicit, plainHttp, ca, writes } = options;
+  const { environment = {}, credentials: explicit, plainHttp, ca, timeouts, writes } = options;
   const { host, repository: name } = reference;
   const credentials = createCredentialSource({ environment, explicit });
   const repository = await openRegistryRepository({
@@ -70,6 +73,7 @@ export async function connect(
     ca,
     credentials,
     environment,
+    timeouts,
     writes,
     connections: options.transfer?.connections,
   });

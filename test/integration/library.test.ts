@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
+  type ConnectionOptions,
   diff,
   inspect,
   type ProgressListener,
@@ -97,6 +98,32 @@ describe("the library", () => {
       code: 1,
       stderr: expect.stringMatching(/^INVALID_REFERENCE: /) as string,
     });
+  });
+});
+
+describe("timeouts", () => {
+  test("say when a silent registry is asked again", async () => {
+    await using silent = await startFaultRegistry();
+    const target = `${silent.host}/team/model:v1`;
+    await push({ source, reference: target });
+    silent.blobFaults.push({ stallAfter: 10 });
+    const timeouts = { bodyMs: 200 };
+    const { path } = await pull({ reference: target, output: place.inside("out"), timeouts });
+    expect(await readTree(path)).toEqual(await readTree(source));
+  }, 20_000);
+
+  test.each<[string, (options: ConnectionOptions) => Promise<unknown>]>([
+    ["push", (options) => push({ source, reference, ...options })],
+    ["pull", (options) => pull({ reference, output: place.inside("out"), ...options })],
+    ["inspect", (options) => inspect({ reference, ...options })],
+    ["diff", (options) => diff({ from: reference, to: reference, ...options })],
+    ["verify", (options) => verify({ target: reference, ...options })],
+  ])("of %s must be whole milliseconds that a timer can wait", async (_, call) => {
+    for (const headersMs of [0, -1, 0.5, Number.NaN, 2 ** 31])
+      await expect(call({ timeouts: { headersMs } })).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining("headersMs") as string,
+      });
   });
 });
 

@@ -11,6 +11,7 @@ import { openWire, type RequestCounts } from "./http/wire.ts";
 import { createManifests } from "./manifests.ts";
 import { createSession } from "./session.ts";
 import { listTags } from "./tag-list.ts";
+import { type RegistryTimeouts, readTimeouts } from "./timeouts.ts";
 
 export interface RegistryRepositoryOptions {
   /** `host[:port]`. */
@@ -33,18 +34,6 @@ export interface RegistryRepositoryOptions {
   readonly writes?: boolean | undefined;
 }
 
-/** How long the other side may be silent, in milliseconds. */
-interface RegistryTimeouts {
-  /** To set up a connection. Default 10000. */
-  readonly connectMs?: number | undefined;
-  /** Before an answer. Default 30000. */
-  readonly headersMs?: number | undefined;
-  /** Between two pieces of a body, either way. Default 30000. */
-  readonly bodyMs?: number | undefined;
-  /** Before it has stored what was put. Default 600000: some move the whole blob first. */
-  readonly commitMs?: number | undefined;
-}
-
 /** A repository of a registry; `requests` counts what it cost. */
 export type RegistryRepository = Repository &
   BlobLocator & {
@@ -53,28 +42,26 @@ export type RegistryRepository = Repository &
 
 /**
  * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with
- * INVALID_ARGUMENT for a host, CA or proxy that cannot be read, INVALID_REFERENCE for a repository
- * name. Disposing it ends what is in flight.
+ * INVALID_ARGUMENT for a host, CA or proxy that cannot be read and for a timeout that is no time to
+ * wait, INVALID_REFERENCE for a repository name. Disposing it ends what is in flight.
  */
 export async function openRegistryRepository(
   options: RegistryRepositoryOptions,
 ): Promise<RegistryRepository> {
-  const { host, repository, timeouts = {} } = options;
+  const { host, repository } = options;
   if (!isRepository(repository))
     throw new ModelError(
       "INVALID_REFERENCE",
       `${JSON.stringify(repository.slice(0, 100))} is no repository name`,
     );
   const origin = registryOrigin(host, options.plainHttp);
-  const bodyMs = timeouts.bodyMs ?? 30_000;
+  const { commitMs, ...timeouts } = readTimeouts(options.timeouts);
   const wire = await openWire({
     ca: options.ca,
     environment: options.environment ?? {},
     userAgent: options.userAgent ?? "ballast",
     connections: options.connections ?? 16,
-    connectMs: timeouts.connectMs ?? 10_000,
-    headersMs: timeouts.headersMs ?? 30_000,
-    bodyMs,
+    ...timeouts,
   });
   const { credentials } = options;
   const session = createSession({
@@ -85,8 +72,8 @@ export async function openRegistryRepository(
     wire,
     authorizer: createAuthorizer({ wire, host, origin, repository, credentials }),
     retry: options.retry ?? {},
-    commitMs: timeouts.commitMs ?? 600_000,
-    stallMs: bodyMs,
+    commitMs,
+    stallMs: timeouts.bodyMs,
   });
   return {
     name: `${host}/${repository}`,
