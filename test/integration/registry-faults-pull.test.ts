@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/core/digest.ts";
 import { isModelError, type ModelError } from "../../src/core/errors.ts";
 import { openRegistryRepository } from "../../src/registry/client/registry-repository.ts";
@@ -6,12 +6,10 @@ import type { Store } from "../../src/store/store.ts";
 import {
   chunkBytes,
   chunkCount,
-  type FaultModel,
   type FaultScene,
-  type FaultSceneOptions,
-  makeFaultModel,
-  openFaultScene,
   pick,
+  serverTrouble,
+  stageFaults,
   storm,
   trouble,
 } from "../support/fault-scene.ts";
@@ -24,23 +22,13 @@ import { makeStore } from "../support/store-folders.ts";
 import { bytesOf, makeModel, pullModel } from "../support/store-models.ts";
 import { readTree, seededBytes } from "../support/workplace.ts";
 
-let model: FaultModel;
 let scene: FaultScene;
 let registry: FaultRegistry;
-
-beforeAll(async () => {
-  model = await makeFaultModel();
+const stage = stageFaults((opened) => {
+  scene = opened;
+  ({ registry } = opened);
+  opened.publish();
 });
-afterAll(() => model[Symbol.asyncDispose]());
-beforeEach(() => use({}));
-afterEach(() => scene[Symbol.asyncDispose]());
-
-/** Opens the scene anew, with the model in its registry. */
-async function use(options: FaultSceneOptions): Promise<void> {
-  scene = await openFaultScene(model, options);
-  ({ registry } = scene);
-  scene.publish();
-}
 
 async function failure(): Promise<ModelError> {
   const error = await scene.pull().catch((reason: unknown) => reason);
@@ -52,7 +40,6 @@ async function failure(): Promise<ModelError> {
 const ranges = () => registry.seen.filter(({ headers }) => headers.range !== undefined).length;
 /** The most that are needed: manifest twice, index, and each chunk once. */
 const leastRequests = chunkCount + 3;
-const storms = [500, 502, 503, 504];
 const past = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 describe("a pull from a registry", () => {
@@ -124,11 +111,7 @@ describe("a pull from a registry", () => {
   );
 
   test("in a storm of 5xx is right in the end", async () => {
-    const refused = storm(
-      registry,
-      (line) => pick(line, 4),
-      (line) => trouble(storms[pick(line, 3)] ?? 500),
-    );
+    const refused = storm(registry, (line) => pick(line, 4), serverTrouble);
     await scene.expectModel(await scene.pull());
     expect(refused.answered).toBeGreaterThanOrEqual(30);
     expect(registry.seen.length).toBeLessThanOrEqual(leastRequests + refused.answered + 4);
@@ -153,10 +136,7 @@ describe("a pull from a registry", () => {
 });
 
 describe("a pull with a token that stops working", () => {
-  beforeEach(async () => {
-    await scene[Symbol.asyncDispose]();
-    await use({ auth: "bearer" });
-  });
+  beforeEach(() => stage.reopen({ auth: "bearer" }));
 
   /** Lets every token end after `count` ranges, again and again. */
   const expireEvery = (count: number) => {

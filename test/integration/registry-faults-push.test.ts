@@ -1,43 +1,32 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   chunkBytes,
   chunkCount,
-  type FaultModel,
   type FaultScene,
-  type FaultSceneOptions,
-  makeFaultModel,
-  openFaultScene,
   pick,
+  serverTrouble,
+  stageFaults,
   storm,
   trouble,
 } from "../support/fault-scene.ts";
 import type { FaultRegistry } from "../support/registry-faults.ts";
 
-let model: FaultModel;
 let scene: FaultScene;
 let registry: FaultRegistry;
-
-beforeAll(async () => {
-  model = await makeFaultModel();
+const stage = stageFaults((opened) => {
+  scene = opened;
+  ({ registry } = opened);
 });
-afterAll(() => model[Symbol.asyncDispose]());
-beforeEach(() => use({}));
-afterEach(() => scene[Symbol.asyncDispose]());
-
-async function use(options: FaultSceneOptions): Promise<void> {
-  scene = await openFaultScene(model, options);
-  ({ registry } = scene);
-}
 
 /** Everything is there that a push without trouble puts there. */
 function expectWhole(): void {
+  const model = stage.model();
   expect([...registry.blobs.keys()].sort()).toEqual([...model.blobs.keys()].sort());
   expect([...registry.manifests.keys()].sort()).toEqual([...model.manifests.keys()].sort());
 }
 
 /** Tag, tags and three blobs (asked for, opened, put), and the manifest. */
 const leastRequests = 14;
-const storms = [500, 502, 503, 504];
 
 describe("a push to a registry", () => {
   test.each([0, 65_536, 1_000_000, chunkCount * chunkBytes - 1])(
@@ -66,11 +55,7 @@ describe("a push to a registry", () => {
   });
 
   test("in a storm of 5xx has it all in the end", async () => {
-    const refused = storm(
-      registry,
-      (line) => pick(line, 4),
-      (line) => trouble(storms[pick(line, 3)] ?? 500),
-    );
+    const refused = storm(registry, (line) => pick(line, 4), serverTrouble);
     await scene.push();
     expectWhole();
     expect(refused.answered).toBeGreaterThanOrEqual(10);
@@ -108,10 +93,7 @@ describe("a push to a registry", () => {
 });
 
 describe("a push with a token that stops working", () => {
-  beforeEach(async () => {
-    await scene[Symbol.asyncDispose]();
-    await use({ auth: "bearer" });
-  });
+  beforeEach(() => stage.reopen({ auth: "bearer" }));
 
   test("before every upload and before the manifest gets new ones", async () => {
     const refused = new Set<string>();

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { digestOf } from "../../src/core/digest.ts";
 import type { ConnectionOptions } from "../../src/model/connection.ts";
 import { type PullOptions, type PullResult, pull } from "../../src/model/pull.ts";
@@ -95,9 +95,44 @@ export async function openFaultScene(
   };
 }
 
+/** The scenes of one test file, all with one model. */
+export interface FaultStage {
+  model(): FaultModel;
+  /** Takes another scene for this test. */
+  reopen(options: FaultSceneOptions): Promise<void>;
+}
+
+/** Opens a scene for each test of the file, for `prepare` to get ready. */
+export function stageFaults(prepare: (scene: FaultScene) => void): FaultStage {
+  let model: FaultModel;
+  let scene: FaultScene;
+  const open = async (options: FaultSceneOptions) => {
+    scene = await openFaultScene(model, options);
+    prepare(scene);
+  };
+  beforeAll(async () => {
+    model = await makeFaultModel();
+  });
+  afterAll(() => model[Symbol.asyncDispose]());
+  beforeEach(() => open({}));
+  afterEach(() => scene[Symbol.asyncDispose]());
+  return {
+    model: () => model,
+    reopen: async (options) => {
+      await scene[Symbol.asyncDispose]();
+      await open(options);
+    },
+  };
+}
+
 /** Trouble that is over at once, so that nobody waits for it. */
 export function trouble(status: number, retryAfter = "0"): Trouble {
   return { status, headers: { "retry-after": retryAfter } };
+}
+
+/** One of the server errors that pass. */
+export function serverTrouble(line: string): Trouble {
+  return trouble([500, 502, 503, 504][pick(line, 3)] ?? 500);
 }
 
 interface Trouble {
