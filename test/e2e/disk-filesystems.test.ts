@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mountImage, mountSmallDisk, mountsMissing, run } from "../support/disk-mounts.ts";
 import {
   chunkBytes,
-  type DiskScene,
   failureOf,
-  openDiskScene,
+  openWeightsScene,
+  type WeightsScene,
   writeWeights,
 } from "../support/disk-scene.ts";
 import { toolPath, toolsMissing } from "../support/programs.ts";
@@ -19,7 +19,7 @@ const modelBytes = seeds.length * chunkBytes;
 const missing = toolsMissing("mkfs.btrfs", "btrfs", "mkfs.xfs") || mountsMissing();
 
 describe.skipIf(missing)("a real filesystem", () => {
-  let scene: DiskScene;
+  let scene: WeightsScene;
   let source: string;
   let next: string;
   let model: string;
@@ -30,10 +30,9 @@ describe.skipIf(missing)("a real filesystem", () => {
   const tmpfs = () => mountSmallDisk({ bytes: 200 * mebi });
 
   beforeAll(async () => {
-    scene = await openDiskScene();
-    source = await writeWeights(scene.place, "source", seeds);
+    scene = await openWeightsScene(seeds);
+    ({ source } = scene);
     next = await writeWeights(scene.place, "next", seeds.replace("l", "x"));
-    await scene.place.push(source, "team/model:v1");
     await scene.place.push(next, "team/model:v2");
     model = scene.ref("team/model");
   });

@@ -6,10 +6,9 @@ import { startBallast } from "../support/ballast-command.ts";
 import { mountNew, mountsMissing, run } from "../support/disk-mounts.ts";
 import {
   chunkBytes,
-  type DiskScene,
   failureOf,
-  openDiskScene,
-  writeWeights,
+  openWeightsScene,
+  type WeightsScene,
 } from "../support/disk-scene.ts";
 import { toolDirectory, toolPath, toolsMissing } from "../support/programs.ts";
 import type { Mounted } from "../support/store-folders.ts";
@@ -18,15 +17,13 @@ import { readTree } from "../support/workplace.ts";
 const missing = toolsMissing("sshfs") || mountsMissing();
 
 describe.skipIf(missing)("a folder of another machine, over sshfs", () => {
-  let scene: DiskScene;
+  let scene: WeightsScene;
   let source: string;
   let model: string;
 
   beforeAll(async () => {
-    scene = await openDiskScene();
-    source = await writeWeights(scene.place, "source", "abcdefgh");
-    await scene.place.push(source, "team/model:v1");
-    model = scene.ref("team/model:v1");
+    scene = await openWeightsScene("abcdefgh");
+    ({ source, model } = scene);
   });
   afterAll(() => scene[Symbol.asyncDispose]());
 

@@ -8,11 +8,12 @@ import { startBallast } from "../support/ballast-command.ts";
 import { mountSmallDisk, mountsMissing, remount } from "../support/disk-mounts.ts";
 import {
   chunkBytes,
-  type DiskScene,
   failureOf,
   filesIn,
   fillDisk,
-  openDiskScene,
+  openWeightsScene,
+  pullTargets,
+  type WeightsScene,
   writeWeights,
 } from "../support/disk-scene.ts";
 import { mebi, readTree, seededBytes } from "../support/workplace.ts";
@@ -22,45 +23,41 @@ const modelBytes = seeds.length * chunkBytes;
 const numbers = /: \d+ bytes free of \d+/;
 
 describe.skipIf(mountsMissing())("on a disk that is full", () => {
-  let scene: DiskScene;
+  let scene: WeightsScene;
   let source: string;
   let model: string;
   let small: string;
 
   beforeAll(async () => {
-    scene = await openDiskScene();
-    source = await writeWeights(scene.place, "source", seeds);
-    await scene.place.push(source, "team/model:v1");
-    model = scene.ref("team/model:v1");
+    scene = await openWeightsScene(seeds);
+    ({ source, model } = scene);
     const tiny = await scene.place.write("tiny", { "config.json": "{}" });
     await scene.place.push(tiny, "team/small:v1");
     small = scene.ref("team/small:v1");
   });
   afterAll(() => scene[Symbol.asyncDispose]());
 
-  const targets = [
-    ["a store", "store", "--store"],
-    ["a folder", "output", "-o"],
-  ] as const;
+  test.each(pullTargets)(
+    "a pull into %s that has no room fetches nothing",
+    async (_, kind, flag) => {
+      await using disk = await mountSmallDisk({ bytes: 8 * mebi });
+      const root = join(disk.path, "place");
+      scene.served();
+      const refused = await scene.run(["pull", model, flag, root]);
+      expect(refused.code).toBe(7);
+      const { message, hint } = failureOf(refused);
+      expect(message).toMatch(
+        new RegExp(`^NO_SPACE: not enough space at ${root}: \\d{8} bytes to write, \\d+ usable$`),
+      );
+      expect(hint).toMatch(/^free space there, .*or choose another (place|folder)$/);
+      expect(scene.served()).toBeLessThan(10_000);
+      remount(disk.path, `size=${64 * mebi}`);
+      const { path } = await scene.pull("team/model:v1", { [kind]: root });
+      expect(await readTree(path)).toEqual(await readTree(source));
+    },
+  );
 
-  test.each(targets)("a pull into %s that has no room fetches nothing", async (_, kind, flag) => {
-    await using disk = await mountSmallDisk({ bytes: 8 * mebi });
-    const root = join(disk.path, "place");
-    scene.served();
-    const refused = await scene.run(["pull", model, flag, root]);
-    expect(refused.code).toBe(7);
-    const { message, hint } = failureOf(refused);
-    expect(message).toMatch(
-      new RegExp(`^NO_SPACE: not enough space at ${root}: \\d{8} bytes to write, \\d+ usable$`),
-    );
-    expect(hint).toMatch(/^free space there, .*or choose another (place|folder)$/);
-    expect(scene.served()).toBeLessThan(10_000);
-    remount(disk.path, `size=${64 * mebi}`);
-    const { path } = await scene.pull("team/model:v1", { [kind]: root });
-    expect(await readTree(path)).toEqual(await readTree(source));
-  });
-
-  test.each(targets)(
+  test.each(pullTargets)(
     "a pull into %s that somebody else fills meanwhile says where, shows nothing, and goes on later",
     async (_, kind, flag) => {
       await using disk = await mountSmallDisk({ bytes: 64 * mebi });

@@ -10,6 +10,7 @@ import {
   failureOf,
   filesIn,
   openDiskScene,
+  pullTargets,
   takeInodes,
 } from "../support/disk-scene.ts";
 import { mebi, readTree, seededBytes } from "../support/workplace.ts";
@@ -35,12 +36,7 @@ describe.skipIf(mountsMissing())("on a disk without inodes", () => {
   });
   afterAll(() => scene[Symbol.asyncDispose]());
 
-  const targets = [
-    ["a store", "store", "--store"],
-    ["a folder", "output", "-o"],
-  ] as const;
-
-  test.each(targets)("a pull of many files into %s fetches nothing", async (_, kind, flag) => {
+  test.each(pullTargets)("a pull of many files into %s fetches nothing", async (_, kind, flag) => {
     await using disk = await mountSmallDisk({ bytes: 64 * mebi, inodes: 100 });
     const root = join(disk.path, "place");
     scene.served();
@@ -60,7 +56,7 @@ describe.skipIf(mountsMissing())("on a disk without inodes", () => {
     expect(await readTree(path)).toEqual(await readTree(source));
   });
 
-  test.each(targets)(
+  test.each(pullTargets)(
     "that somebody else takes meanwhile, a pull into %s says so, and goes on later",
     async (_, kind, flag) => {
       await using disk = await mountSmallDisk({ bytes: 64 * mebi, inodes: 2000 });

@@ -8,11 +8,11 @@ import { listModels } from "../../src/model/stored-models.ts";
 import { mountImage, mountSmallDisk, mountsMissing, remount, run } from "../support/disk-mounts.ts";
 import {
   chunkBytes,
-  type DiskScene,
   failureOf,
   filesIn,
-  openDiskScene,
-  writeWeights,
+  openWeightsScene,
+  pullTargets,
+  type WeightsScene,
 } from "../support/disk-scene.ts";
 import { flipBit, mebi, readTree, snapshot } from "../support/workplace.ts";
 
@@ -20,25 +20,18 @@ const seeds = "abcdefgh";
 const readOnly = "that filesystem is read-only";
 
 describe.skipIf(mountsMissing())("on a read-only filesystem", () => {
-  let scene: DiskScene;
+  let scene: WeightsScene;
   let source: string;
   let model: string;
   let digest: string;
 
   beforeAll(async () => {
-    scene = await openDiskScene();
-    source = await writeWeights(scene.place, "source", seeds);
-    ({ digest } = await scene.place.push(source, "team/model:v1"));
+    scene = await openWeightsScene(seeds);
+    ({ source, model, digest } = scene);
     const other = await scene.place.write("other", { "config.json": "{}" });
     await scene.place.push(other, "team/other:v1");
-    model = scene.ref("team/model:v1");
   });
   afterAll(() => scene[Symbol.asyncDispose]());
-
-  const targets = [
-    ["a store", "store", "--store"],
-    ["a folder", "output", "-o"],
-  ] as const;
 
   /** Pulls until ext4 does what it does by itself when its disk fails, then mounts it anew. */
   async function pullWhileItFails(
@@ -60,7 +53,7 @@ describe.skipIf(mountsMissing())("on a read-only filesystem", () => {
     });
   }
 
-  test.each(targets)(
+  test.each(pullTargets)(
     "that was writable a moment ago, a pull into %s goes on when it is again",
     async (_, kind, flag) => {
       await using disk = await mountImage(64 * mebi, ["mkfs.ext4", "-q"]);

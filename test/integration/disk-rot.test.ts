@@ -5,9 +5,9 @@ import { verifyStore } from "../../src/model/stored-models.ts";
 import { mountImage, mountsMissing, run } from "../support/disk-mounts.ts";
 import {
   chunkBytes,
-  type DiskScene,
   failureOf,
-  openDiskScene,
+  openWeightsScene,
+  type WeightsScene,
   writeWeights,
 } from "../support/disk-scene.ts";
 import { makeFolder } from "../support/store-folders.ts";
@@ -15,18 +15,16 @@ import { mebi, readTree } from "../support/workplace.ts";
 
 const modelBytes = 8 * chunkBytes;
 
-let scene: DiskScene;
+let scene: WeightsScene;
 let source: string;
 let next: string;
 let model: string;
 
 beforeAll(async () => {
-  scene = await openDiskScene();
-  source = await writeWeights(scene.place, "source", "abcdefgh");
+  scene = await openWeightsScene("abcdefgh");
+  ({ source, model } = scene);
   next = await writeWeights(scene.place, "next", "abcdefgx");
-  await scene.place.push(source, "team/model:v1");
   await scene.place.push(next, "team/model:v2");
-  model = scene.ref("team/model:v1");
 });
 afterAll(() => scene[Symbol.asyncDispose]());
 beforeEach(() => void scene.served());

@@ -76,6 +76,32 @@ export function writeWeights(place: Workplace, name: string, seeds: string): Pro
   });
 }
 
+/** A scene whose registry has a model of weights, `team/model:v1`. */
+export interface WeightsScene extends DiskScene {
+  /** What was pushed. */
+  readonly source: string;
+  /** The reference to it. */
+  readonly model: string;
+  readonly digest: string;
+}
+
+/** Opens it, with the model that `writeWeights` makes of these seeds. */
+export async function openWeightsScene(seeds: string): Promise<WeightsScene> {
+  await using cleanups = new AsyncDisposableStack();
+  const scene = cleanups.use(await openDiskScene());
+  const source = await writeWeights(scene.place, "source", seeds);
+  const { digest } = await scene.place.push(source, "team/model:v1");
+  const owned = cleanups.move();
+  const model = scene.ref("team/model:v1");
+  return { ...scene, source, model, digest, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Where a pull may bring a model to, for `test.each`: in words, as an option, as a flag. */
+export const pullTargets = [
+  ["a store", "store", "--store"],
+  ["a folder", "output", "-o"],
+] as const;
+
 /** Takes all space of the filesystem at `folder`; dispose to give it back. */
 export function fillDisk(folder: string): Disposable {
   const path = join(folder, "of-somebody-else");
