@@ -12,6 +12,7 @@ import {
   donorsOf,
   refuseReservedPaths,
   removeObsolete,
+  syncPlaces,
 } from "./output-folder.ts";
 import { type Placing, placeFiles } from "./place-files.ts";
 import { checkPlacing } from "./placing-check.ts";
@@ -54,12 +55,24 @@ export async function fillFolder(work: FolderWork): Promise<Pulled> {
       : await bringThroughStore({ ...work, files: absent }, work.store);
   const removed = await removeObsolete(output, obsolete);
   await placeFiles({ directory: output, files: absent, sourceOf, placing });
+  // The state is believed after power loss, by size and time: its files must be there by then.
+  const placed = [...absent, ...unlisted(kept, state)].map((file) => file.path);
+  await syncPlaces(output, [...removed, ...placed]);
   await writeState(work, state, obsolete);
   await clearWork(output, [opened.model.digest, opened.model.indexDigest]);
   const reused = bytes.reused + kept.reduce((sum, file) => sum + file.size, 0);
   const previousDigest = movedTag(work, state);
   const counts = { moved: bytes.moved, reused };
   return describePull(work, { path: output, bytes: counts, removed, previousDigest });
+}
+
+/** Files that the state does not tell of yet: somebody else, or a run that was killed, put them there. */
+function unlisted(
+  files: readonly IndexedFile[],
+  state: PulledState | undefined,
+): readonly IndexedFile[] {
+  const listed = new Map(state?.files.map(({ path, id }) => [path, id]));
+  return files.filter((file) => listed.get(file.path) !== fileId(file));
 }
 
 function reportKept({ onProgress }: FolderWork, kept: readonly IndexedFile[]): void {

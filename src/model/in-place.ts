@@ -6,6 +6,7 @@ import { fileId, type IndexedFile } from "../core/chunk-index.ts";
 import { forEachConcurrently } from "../core/concurrently.ts";
 import { ModelError } from "../core/errors.ts";
 import type { Abortable } from "../core/progress.ts";
+import { syncFiles } from "../store/filesystem-sync.ts";
 import type { DiskThreads } from "../transfer/disk-threads.ts";
 import { findWrongRanges } from "./file-check.ts";
 import { isUntouched } from "./output-folder.ts";
@@ -23,7 +24,7 @@ export interface InPlaceQuery extends Abortable {
 
 /**
  * Finds which files are in their place already: leftovers of an earlier pull that nobody changed,
- * or files with the very bytes. Rejects with OUTPUT_EXISTS, before anything is fetched, when
+ * or files with the very bytes; all on disk. Rejects with OUTPUT_EXISTS, before anything is fetched, when
  * something else is in the way and may not be replaced.
  */
 export async function findInPlace(query: InPlaceQuery): Promise<Set<string>> {
@@ -59,8 +60,10 @@ async function look(
   const { before } = known;
   const untouched = before !== undefined && isUntouched(before, found);
   if (untouched && before.id === fileId(file)) return "in place";
-  if (found.isFile() && (await findWrongRanges(disk, path, file, { signal })).length === 0)
+  if (found.isFile() && (await findWrongRanges(disk, path, file, { signal })).length === 0) {
+    await syncFiles([path]); // A killed run may have left it in memory only.
     return "in place";
+  }
   const replaceable = overwrite && (found.isFile() || found.isSymbolicLink());
   return untouched || replaceable ? "free" : "in the way";
 }

@@ -1,11 +1,12 @@
 import { readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { undefinedIfMissing } from "../core/absence.ts";
+import { pathExists, undefinedIfMissing } from "../core/absence.ts";
 import { type ChunkIndex, fileId, type IndexedFile } from "../core/chunk-index.ts";
 import { type Digest, digestHex } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import { quotePath } from "../core/model-path.ts";
 import type { ChunkLocation } from "../store/chunk-locations.ts";
+import { syncDirectories } from "../store/filesystem-sync.ts";
 import { storePaths } from "../store/store-paths.ts";
 import type { PulledFile, PulledState } from "./pulled-state.ts";
 
@@ -66,6 +67,20 @@ export async function removeObsolete(
       if (!(await removeIfEmpty(folder))) break;
   }
   return removed.sort();
+}
+
+/** Makes what was put at and removed from these paths survive power loss. */
+export async function syncPlaces(directory: string, paths: readonly string[]): Promise<void> {
+  const folders = new Set<string>();
+  for (const path of paths) {
+    let folder = path;
+    do folders.add((folder = dirname(folder)));
+    while (folder !== ".");
+  }
+  const here: string[] = [];
+  for (const folder of folders)
+    if (await pathExists(join(directory, folder))) here.push(join(directory, folder));
+  await syncDirectories(here);
 }
 
 /** What to remember of a file in its place, to tell later whether somebody changed it. */

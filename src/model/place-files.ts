@@ -21,7 +21,7 @@ export interface PlacingOptions {
 /**
  * Puts files in their places, each by one rename; what stood there is replaced. Copies and links
  * are made in the state folder first, so that a kill leaves no half file beside the model's. All
- * bytes are on disk when it resolves.
+ * bytes are on disk when it resolves; that they are in their places may not be (`syncPlaces`).
  */
 export async function placeFiles(options: PlacingOptions): Promise<void> {
   const { directory } = options;

@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import {
+  type FileHandle,
   link,
   mkdir,
+  open,
   readdir,
   readFile,
   rm,
@@ -11,9 +14,9 @@ import {
   unlink,
   writeFile,
 } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../src/core/digest.ts";
 import type { ProgressEvent } from "../../src/core/progress.ts";
 import { type PullOptions, type PullResult, pull } from "../../src/model/pull.ts";
@@ -48,6 +51,18 @@ const fetchInto = (options: Partial<PullOptions> = {}): Promise<PullResult> =>
 const blobReads = () => place.requests.filter((line) => /^GET .*\/blobs\//.test(line));
 const mebi = 1_048_576;
 
+/** Hears of each file and folder that this process syncs, until it is disposed. */
+async function watchSyncs(onSync: (path: string) => void): Promise<Disposable> {
+  await using handle = await open(place.path, "r");
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  const sync: (this: FileHandle) => Promise<void> = Reflect.get(prototype, "sync");
+  const spy = vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+    await sync.call(this);
+    onSync(readlinkSync(`/proc/self/fd/${this.fd}`));
+  });
+  return { [Symbol.dispose]: () => spy.mockRestore() };
+}
+
 describe("a pull into a folder", () => {
   test("writes the files, writable, and little else", async () => {
     const counted = countProgress();
@@ -66,6 +81,40 @@ describe("a pull into a folder", () => {
     await push({ source: out(), reference: place.ref("copy:v1") });
     const copy = await pull({ reference: place.ref("copy:v1"), store: store() });
     expect(copy.treeId).toBe((await fetchInto()).treeId);
+  });
+
+  test.each<[string, Partial<PullOptions>]>([
+    ["moved into it", {}],
+    ["copied into it", { store: "store" }],
+    ["linked into it", { store: "store", link: true }],
+  ])("has files %s in their places on disk before its state", async (_, options) => {
+    await place.push(await place.write("v1", { "a.bin": "1", "old/b": "b" }), "team/model:v1");
+    await fetchInto();
+    await place.push(await place.write("v2", { "a.bin": "2", "c/d/e.bin": "e" }), "team/model:v1");
+    const state = () => readFileSync(out(".ballast/pulled.json"), "utf8");
+    const before = state();
+    const synced = new Map<string, string[]>();
+    using _watch = await watchSyncs((path) => {
+      if (state() === before && statSync(path).isDirectory())
+        synced.set(relative(out(), path), readdirSync(path).sort());
+    });
+    const { removed } = await fetchInto(
+      options.store === undefined ? options : { ...options, store: store() },
+    );
+    expect(removed).toEqual(["old/b"]);
+    expect(synced.get("")).toEqual([".ballast", "a.bin", "c"]);
+    expect([synced.get("c"), synced.get("c/d")]).toEqual([["d"], ["e.bin"]]);
+  });
+
+  test("has files that it finds there on disk before its state", async () => {
+    await place.push(await place.write("found", { "a/b.bin": "b" }), "team/model:v1");
+    await place.write("out", { "a/b.bin": "b" });
+    const synced: string[] = [];
+    using _watch = await watchSyncs((path) => {
+      if (!existsSync(out(".ballast/pulled.json"))) synced.push(path);
+    });
+    expect((await fetchInto()).bytes.moved).toBe(0);
+    expect(synced).toEqual(expect.arrayContaining([out("a/b.bin"), out("a"), out()]));
   });
 
   test("again moves nothing, even when the files were touched but not changed", async () => {
