@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdtemp, readdir, rm, symlink, unlink } from "node:fs/promises";
+import { link, readdir, rm, unlink } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ModelError, systemCode } from "../core/errors.ts";
 import { tryFileLock, withFileLock } from "../core/file-lock.ts";
 import type { Abortable } from "../core/progress.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
+import { sweepShortPaths, withShortPath } from "./short-path.ts";
 
 /** Between two looks at a lock that is held. */
 const pauseMs = 200;
@@ -69,10 +69,12 @@ export function isNotSupported(error: unknown): boolean {
 }
 
 /**
- * Removes what is left beside the lock at `path` of processes that were killed while they took it.
+ * Removes what is left, beside the lock at `path` or for deep paths in the folder for temporary
+ * files, of processes that were killed while they took a lock.
  * For its owner; those who are taking it now stay as they are.
  */
 export async function sweepDeadLocks(path: string): Promise<void> {
+  await sweepShortPaths();
   const name = basename(path);
   for (const other of await readdir(dirname(path))) {
     const beside = join(dirname(path), other);
@@ -169,18 +171,6 @@ async function listenAt(path: string): Promise<Server> {
     await promise;
     return server;
   });
-}
-
-/** Unix socket names hold about 100 bytes: a deep root is reached through a short symbolic link. */
-async function withShortPath<T>(path: string, work: (short: string) => Promise<T>): Promise<T> {
-  if (Buffer.byteLength(path) < 100) return work(path);
-  const folder = await mkdtemp(join(tmpdir(), "blst-"));
-  try {
-    await symlink(resolve(dirname(path)), join(folder, "r"));
-    return await work(join(folder, "r", basename(path)));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
 
 async function close(server: Server): Promise<void> {
