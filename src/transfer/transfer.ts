@@ -23,7 +23,7 @@ export interface TransferOptions {
    * requests: registries count them.
    */
   readonly rangeBytes?: number | undefined;
-  /** Memory for bytes between network and disk, all connections together. Default 8 MiB. */
+  /** Memory for bytes between network and disk, all connections together. Default 16 MiB. */
   readonly bufferBytes?: number | undefined;
   /** False has HTTP read on the main thread only, as it is through a proxy. Default true. */
   readonly sockets?: boolean | undefined;
@@ -33,7 +33,7 @@ const defaultConnections = 16;
 const connectionsPerThread = 2;
 /** Threads that wait this share of the time have time for more connections. */
 const waitingShare = 0.3;
-const defaultBufferBytes = 8_388_608;
+const defaultBufferBytes = 16_777_216;
 /** What one connection may read at once. */
 const bufferLimits = { least: 131_072, most: 1_048_576 };
 
