@@ -40,12 +40,13 @@ export async function sweepShortPaths(): Promise<void> {
 
 async function isLeftOver(folder: string): Promise<boolean> {
   try {
+    const { uid, mtimeMs } = await lstat(folder);
+    if (uid !== process.geteuid?.()) return false;
     const fate = processFate(await readOwner(folder));
-    if (fate !== "unknown") return fate === "gone";
-    return Date.now() - (await lstat(folder)).mtimeMs > unknownOwnerMs;
+    return fate === "unknown" ? Date.now() - mtimeMs > unknownOwnerMs : fate === "gone";
   } catch (error) {
-    // It has just been removed, or is another user's.
-    if (["ENOENT", "EACCES"].includes(systemCode(error) ?? "")) return false;
+    // It has just been removed.
+    if (systemCode(error) === "ENOENT") return false;
     throw error;
   }
 }
