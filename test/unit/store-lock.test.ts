@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { chown, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { acquireLock, sweepDeadLocks } from "../../src/store/lock.ts";
@@ -139,4 +139,19 @@ describe("the lock of a store", () => {
       expect((await readdir(folder.path)).sort()).toEqual([mine, "blst-nobod1"].sort());
     });
   });
+
+  // Only root can give a folder away.
+  test.skipIf(process.geteuid?.() !== 0)(
+    "what another user left there is not touched",
+    async () => {
+      await using folder = await makeFolder();
+      vi.stubEnv("TMPDIR", folder.path);
+      const theirs = join(folder.path, "blst-theirs");
+      await mkdir(theirs);
+      await utimes(theirs, 0, 0);
+      await chown(theirs, 64646, 64646);
+      await sweepDeadLocks(join(folder.path, "lock"));
+      expect(await readdir(folder.path)).toEqual(["blst-theirs"]);
+    },
+  );
 });
