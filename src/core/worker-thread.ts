@@ -25,7 +25,10 @@ type Reply<Answer, Note> = { readonly number: number } & (
 export interface WorkerThread<Question, Answer, Note = never> extends AsyncDisposable {
   /** Questions asked and not yet answered. */
   readonly pending: number;
-  /** The share of the time since the last call, or its start, in which the thread had nothing to do. */
+  /**
+   * The share of the time since the last call in which the thread had nothing to do. While it starts
+   * it has enough to do.
+   */
   idleShare(): number;
   /**
    * Rejects with what the thread threw, or with CANCELLED when the thread is disposed of first.
@@ -78,9 +81,9 @@ export function startWorkerThread<Question, Answer, Note = never>(
     },
     idleShare() {
       const now = worker.performance.eventLoopUtilization();
-      const { utilization } = worker.performance.eventLoopUtilization(now, looked);
+      const { idle, active } = worker.performance.eventLoopUtilization(now, looked);
       looked = now;
-      return 1 - utilization;
+      return idle === 0 ? 0 : idle / (idle + active);
     },
     ask(question, onNote) {
       if (ended !== undefined) return Promise.reject(ended);

@@ -52,6 +52,19 @@ describe("a thread", () => {
     expect(thread.pending).toBe(0);
   });
 
+  test("knows how much it waited: not at all while it starts or works, all of a pause", async () => {
+    await using thread = startWorkerThread<Question, string, string>(url);
+    expect(thread.idleShare()).toBe(0);
+    await thread.ask({ say: "up" });
+    const held = new SharedArrayBuffer(4);
+    const working = thread.ask({ wait: held });
+    await expect.poll(() => thread.idleShare()).toBeLessThan(0.1);
+    Atomics.store(new Int32Array(held), 0, 1);
+    Atomics.notify(new Int32Array(held), 0);
+    await working;
+    await expect.poll(() => thread.idleShare()).toBeGreaterThan(0.9);
+  });
+
   test("passes a ModelError on with code, message and hint", async () => {
     await using thread = startWorkerThread<Question, string>(url);
     await expect(thread.ask({ fail: "model" })).rejects.toMatchObject({
