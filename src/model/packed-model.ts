@@ -1,9 +1,4 @@
-import {
-  type ChunkIndex,
-  maxChunkBytes,
-  serializeChunkIndex,
-  treeId,
-} from "../core/chunk-index.ts";
+import { type ChunkIndex, serializeChunkIndex, treeId } from "../core/chunk-index.ts";
 import { type Digest, digestOf } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import { type Reference, repositoryName } from "../core/reference.ts";
@@ -21,7 +16,7 @@ import {
   readChunks,
   readSlices,
 } from "../pack/chunk-reader.ts";
-import { createHashPool } from "../pack/hash-pool.ts";
+import { createHashThread } from "../pack/hash-thread.ts";
 import { LayerPacker } from "../pack/layer-packer.ts";
 import { layerTarget, maxLayerBytes, maxManifestLayers } from "../pack/layer-rules.ts";
 import { sliceOf } from "../pack/open-layer.ts";
@@ -37,8 +32,10 @@ interface Means {
   readonly connections: number;
 }
 
-/** Layers are held until they are sent: 112 MiB in all. */
-const holding: Means = { budgetBytes: 117_440_512, connections: 4 };
+/** Layers are held until they are sent: 160 MiB in all. */
+const holding: Means = { budgetBytes: 167_772_160, connections: 4 };
+/** No larger layers are held (64 MiB): with fewer of them at once, less would be sent at once. */
+const maxHeldBytes = 67_108_864;
 /** Layers too large for that are hashed (72 MiB), then read again, 32 MiB for each that is sent. */
 const reading: Means = { budgetBytes: 75_497_472, connections: 3 };
 
@@ -81,8 +78,7 @@ export async function packModel(
   const { source, repository } = target;
   const { dryRun = false, transfer, signal, onProgress } = options;
   const size = layerTarget(source.files.reduce((sum, file) => sum + file.size, 0));
-  // Beside a whole layer there is room for the next chunk, so reading is never stuck.
-  const holdBytes = maxLayerBytes(size) + maxChunkBytes <= holding.budgetBytes;
+  const holdBytes = maxLayerBytes(size) <= maxHeldBytes;
   const means = holdBytes ? holding : reading;
   const { connections = means.connections } = transfer ?? {};
   await using threads = openReadingThreads(transfer?.threads);
@@ -92,12 +88,12 @@ export async function packModel(
   const { budgetBytes } = means;
   const settings = { ...options, signal: stop, budgetBytes, threads };
   const chosen = await chooseBase(source, settings);
-  await using hashPool = createHashPool({ threads: transfer?.threads });
+  await using hashThread = createHashThread();
   const packer = new LayerPacker({
     target: size,
     holdBytes,
     threads,
-    hashPool,
+    hashThread,
     base: chosen.base?.model.index,
     canUse: (layer) => canUse(target, layer, { ...options, base: chosen.base }),
     onLayer: (layer) => uploads.add(layer),

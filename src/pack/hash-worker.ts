@@ -1,7 +1,7 @@
 import { parentPort } from "node:worker_threads";
 import { createDigestHash, type Digest, type DigestHash } from "../core/digest.ts";
 import { answerQuestions } from "../core/worker-thread.ts";
-import type { HashQuestion } from "./hash-pool.ts";
+import type { HashQuestion } from "./hash-thread.ts";
 
 const running = new Map<number, DigestHash>();
 

@@ -1,5 +1,5 @@
 import type { Digest } from "../core/digest.ts";
-import type { HashPool, LayerHasher } from "./hash-pool.ts";
+import type { HashThread, LayerHasher } from "./hash-thread.ts";
 import { hashPages, type KnownSlice, type ReadChunk, type ReadingThreads } from "./read-jobs.ts";
 
 /** A layer whose chunks are all known. */
@@ -29,12 +29,12 @@ export interface OpenLayerOptions {
   /** Hash the layers of which bytes are held. */
   readonly threads: ReadingThreads;
   /** Hashes the others. */
-  readonly hashPool: HashPool;
+  readonly hashThread: HashThread;
 }
 
 /** Begins an empty layer. */
 export function openLayer(options: OpenLayerOptions): OpenLayer {
-  return options.holdBytes ? openHeldLayer(options.threads) : openHashedLayer(options.hashPool);
+  return options.holdBytes ? openHeldLayer(options.threads) : openHashedLayer(options.hashThread);
 }
 
 function openHeldLayer(threads: ReadingThreads): OpenLayer {
@@ -70,9 +70,9 @@ async function hashHeld(chunks: readonly ReadChunk[], threads: ReadingThreads): 
   );
 }
 
-function openHashedLayer(hashPool: HashPool): OpenLayer {
+function openHashedLayer(hashThread: HashThread): OpenLayer {
   const slices: KnownSlice[] = [];
-  const hasher: LayerHasher = hashPool.createLayerHasher();
+  const hasher: LayerHasher = hashThread.createLayerHasher();
   let size = 0;
   return {
     get size() {

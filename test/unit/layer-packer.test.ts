@@ -7,7 +7,7 @@ import {
 } from "../../src/core/chunk-index.ts";
 import { type Digest, digestOf } from "../../src/core/digest.ts";
 import { openReadingThreads } from "../../src/pack/chunk-reader.ts";
-import { createHashPool, type HashPool } from "../../src/pack/hash-pool.ts";
+import { createHashThread, type HashThread } from "../../src/pack/hash-thread.ts";
 import { LayerPacker, type LayerPackerOptions } from "../../src/pack/layer-packer.ts";
 import { maxLayerBytes, maxManifestLayers } from "../../src/pack/layer-rules.ts";
 import type { FreshLayer } from "../../src/pack/open-layer.ts";
@@ -17,14 +17,14 @@ import type { SourceFile } from "../../src/source/source.ts";
 /** Layers around 100 bytes instead of 32 MiB: the rules are the same. */
 const target = 100;
 
-let hashPool: HashPool;
+let hashThread: HashThread;
 let threads: ReadingThreads;
 beforeAll(() => {
-  hashPool = createHashPool({ threads: 1 });
+  hashThread = createHashThread();
   threads = openReadingThreads(1);
 });
 afterAll(async () => {
-  await hashPool[Symbol.asyncDispose]();
+  await hashThread[Symbol.asyncDispose]();
   await threads[Symbol.asyncDispose]();
 });
 
@@ -49,7 +49,7 @@ async function pack(
     target,
     holdBytes: true,
     threads,
-    hashPool,
+    hashThread,
     base: undefined,
     canUse: () => Promise.resolve(true),
     onLayer: (layer) => layers.push(layer),
@@ -268,7 +268,7 @@ describe("a model laid into layers", () => {
     const stopped = {
       holdBytes,
       threads: { ...nothing, ask: noThread },
-      hashPool: {
+      hashThread: {
         ...nothing,
         createLayerHasher: () => ({ ...nothing, update: noThread, digest: noThread }),
       },

@@ -1,6 +1,5 @@
 import type { Digest } from "../core/digest.ts";
 import { isModelError, ModelError } from "../core/errors.ts";
-import { threadCount } from "../core/worker-pool.ts";
 import { startWorkerThread, type WorkerThread } from "../core/worker-thread.ts";
 import { workerUrl } from "../core/worker-url.ts";
 import type { Page } from "./chunk-memory.ts";
@@ -18,62 +17,43 @@ export interface LayerHasher extends AsyncDisposable {
   digest(): Promise<Digest>;
 }
 
-/** Threads that hash layers; several hashers may share one. */
-export interface HashPool extends AsyncDisposable {
-  /** Starts a hash on the thread that has the fewest. */
+/** A thread that hashes layers while others read. */
+export interface HashThread extends AsyncDisposable {
+  /** Starts a hash; several may run, each has its turns. */
   createLayerHasher(): LayerHasher;
 }
 
-type HashThread = WorkerThread<HashQuestion, Digest | undefined>;
-
-interface Lane {
-  readonly thread: HashThread;
-  hashers: number;
-}
+type Thread = WorkerThread<HashQuestion, Digest | undefined>;
 
 /**
- * Creates a pool of up to `threads` (default: one per core) hashing threads; each starts when it
- * is needed. Disposing stops them; open hashers reject with CANCELLED.
+ * Creates a hashing thread, which starts when it is needed. One is enough: the chunks of a model come
+ * in order, so one layer is open at a time. Disposing stops it; open hashers reject with CANCELLED.
  */
-export function createHashPool(options: { readonly threads?: number | undefined } = {}): HashPool {
-  const threads = threadCount(options.threads);
-  const url = workerUrl("hash-worker", import.meta.url);
-  const lanes: Lane[] = [];
+export function createHashThread(): HashThread {
+  let thread: Thread | undefined;
   let hashersMade = 0;
-
-  function pickLane(): Lane {
-    const quietest = lanes.toSorted((a, b) => a.hashers - b.hashers)[0];
-    if (quietest !== undefined && (quietest.hashers === 0 || lanes.length === threads))
-      return quietest;
-    const lane: Lane = { thread: startWorkerThread(url), hashers: 0 };
-    lanes.push(lane);
-    return lane;
-  }
-
   return {
     createLayerHasher() {
-      const lane = pickLane();
-      lane.hashers += 1;
+      thread ??= startWorkerThread(workerUrl("hash-worker", import.meta.url));
       hashersMade += 1;
-      return openHasher(lane, hashersMade);
+      return openHasher(thread, hashersMade);
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(lanes.map(({ thread }) => thread[Symbol.asyncDispose]()));
+      await thread?.[Symbol.asyncDispose]();
     },
   };
 }
 
-function openHasher(lane: Lane, hasher: number): LayerHasher {
+function openHasher(thread: Thread, hasher: number): LayerHasher {
   let open = true;
   function end(kind: "digest" | "forget"): Promise<Digest | undefined> {
     open = false;
-    lane.hashers -= 1;
-    return lane.thread.ask({ kind, hasher });
+    return thread.ask({ kind, hasher });
   }
   return {
     async update(bytes) {
       if (!open) throw new ModelError("INVALID_ARGUMENT", "this hasher has ended");
-      await lane.thread.ask({ kind: "update", hasher, bytes });
+      await thread.ask({ kind: "update", hasher, bytes });
     },
     async digest() {
       const digest = open ? await end("digest") : undefined;
