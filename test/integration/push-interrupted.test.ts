@@ -25,7 +25,8 @@ afterEach(async () => place[Symbol.asyncDispose]());
 
 describe("a push that is interrupted", () => {
   test("by kill -9 is continued: only what is missing is sent, nothing was visible", async () => {
-    const tensors = ["a", "b", "c", "d"].map((name) => {
+    // Twice as many as are sent at once: those under way may all arrive although their sender is dead.
+    const tensors = ["a", "b", "c", "d", "e", "f", "g", "h"].map((name) => {
       const bytes = seededBytes(name, 32 * mebi);
       return { name, dtype: "U8", shape: [bytes.byteLength], bytes };
     });
@@ -41,7 +42,7 @@ describe("a push that is interrupted", () => {
     place.onRequest = undefined;
     await expect(inspect({ reference })).rejects.toMatchObject({ code: "NOT_FOUND" });
     const result = await place.push(source, "a:v1");
-    expect(result.bytes.moved).toBeLessThanOrEqual(3 * 32 * mebi + 1000);
+    expect(result.bytes.moved).toBeLessThanOrEqual(7 * 32 * mebi + 1000);
     expect(result.bytes.moved).toBeGreaterThan(0);
     const { path } = await pull({ reference, output: place.inside("out") });
     expect(await readTree(path)).toEqual(await readTree(source));
