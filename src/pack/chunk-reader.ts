@@ -23,6 +23,7 @@ export function openReadingThreads(threads?: number): ReadingThreads {
 }
 
 export interface ReadOptions extends Abortable {
+  /** Whoever opened them ends them, after the read. */
   readonly threads: ReadingThreads;
   /** Bytes being read, read ahead, or yielded and not released; at least 32 MiB, default 256 MiB. */
   readonly budgetBytes?: number | undefined;
