@@ -6,9 +6,9 @@
 A step is a system call that changes files below the root, in any thread and any child process. Each
 is a line of JSON in the log, in the order in which they begin. Its name says what it does, the same
 in each run: what differs from run to run is `*`, and equal ones are numbered. No name have calls
-that only make durable, since a kill before one leaves what a kill before the next step leaves; and
-writes that go on where the last write to their file ended, until a MiB is full, since how many there
-are depends on the network. With --from names begin at the first step whose path has TEXT in it.
+that only make durable, since a kill before one leaves what a kill before the next step leaves; and,
+since how many there are depends on the network, writes that go on where the last write to their file
+ended, until a MiB is full, and appends to a file after the first. With --from names begin at the first step whose path has TEXT in it.
 
 With --kill the named step, the last in the log, is not made: all is killed by SIGKILL before it.
 With --copy the root is copied before the named step, to a folder of --copies: 0 for the first that
@@ -168,22 +168,23 @@ def target(pid, arguments, at, kind):
 
 
 def place(pid, name, arguments):
-    """Where in the file a write goes."""
+    """Where in the file a write goes, and whether it can only go to the end."""
     descriptor = arguments[0]
     if name == "pwrite64":
-        return arguments[3]
+        return arguments[3], False
     with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as info:
         fields = dict(line.split(":\t", 1) for line in info)
     if int(fields["flags"], 8) & os.O_APPEND:
-        return os.stat(f"/proc/{pid}/fd/{descriptor}").st_size
-    return int(fields["pos"])
+        return os.stat(f"/proc/{pid}/fd/{descriptor}").st_size, True
+    return int(fields["pos"]), False
 
 
 def changes_nothing(name, paths, arguments):
     """True for calls that only read, and for those that are bound to fail."""
-    if name in ("open", "openat", "openat2"):
+    if name in ("open", "openat"):
         flags = arguments[1] if name == "open" else arguments[2]
-        return name != "openat2" and flags & (os.O_CREAT | os.O_TRUNC) == 0
+        is_there = os.path.lexists(paths[0])
+        return flags & os.O_TRUNC == 0 and (flags & os.O_CREAT == 0 or is_there)
     if name == "ioctl":
         return arguments[1] not in CLONES
     if name in ("mkdir", "mkdirat"):
@@ -203,6 +204,7 @@ class Tracer:
         self.log = open(options.log, "w", encoding="utf-8")
         self.seen = {}
         self.ends = {}
+        self.appended = set()
 
     def step(self, pid):
         """Takes note of the call that `pid` is about to make; False when all ends here."""
@@ -213,12 +215,13 @@ class Tracer:
         paths = [target(pid, arguments, int(at), kind) for at, kind in zip(kinds[::2], kinds[1::2])]
         if not any(map(self.is_inside, paths)) or changes_nothing(call, paths, arguments):
             return True
-        line = {"call": call, "path": paths[0]}
+        line, appends = {"call": call, "path": paths[0]}, False
         if len(paths) > 1:
             line["to"] = paths[1]
         if call in WRITES:
-            line["offset"], line["bytes"] = place(pid, call, arguments), arguments[2]
-        name = self.name(line) if self.counts(line) else None
+            line["offset"], appends = place(pid, call, arguments)
+            line["bytes"] = arguments[2]
+        name = self.name(line) if self.counts(line, appends) else None
         if name is not None:
             line["name"] = name
         if name in self.copy_at:
@@ -233,14 +236,18 @@ class Tracer:
     def is_inside(self, path):
         return path == self.root or path.startswith(self.root + "/")
 
-    def counts(self, line):
+    def counts(self, line, appends):
         path, to, size = line["path"], line.get("to", ""), line.get("bytes")
         if self.waits_for in path or self.waits_for in to:
             self.waits_for = ""
         last_end = self.ends.pop(path, None)
         if size is not None:
             end = self.ends[path] = line["offset"] + size
-            if line["offset"] == last_end and end // MEBI == last_end // MEBI:
+            goes_on = line["offset"] == last_end and end // MEBI == last_end // MEBI
+            if appends and line["offset"] > 0:
+                goes_on = path in self.appended
+                self.appended.add(path)
+            if goes_on:
                 return False
         return not self.waits_for and line["call"] not in SYNCS
 
