@@ -7,7 +7,7 @@ import { ModelError, systemCode } from "../core/errors.ts";
 import { tryFileLock, withFileLock } from "../core/file-lock.ts";
 import type { Abortable } from "../core/progress.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
-import { sweepShortPaths, withShortPath } from "./short-path.ts";
+import { withShortPath } from "./short-path.ts";
 
 /** Between two looks at a lock that is held. */
 const pauseMs = 200;
@@ -69,12 +69,10 @@ export function isNotSupported(error: unknown): boolean {
 }
 
 /**
- * Removes what is left, beside the lock at `path` or for deep paths in the folder for temporary
- * files, of processes that were killed while they took a lock.
+ * Removes what is left beside the lock at `path` of processes that were killed while they took it.
  * For its owner; those who are taking it now stay as they are.
  */
 export async function sweepDeadLocks(path: string): Promise<void> {
-  await sweepShortPaths();
   const name = basename(path);
   for (const other of await readdir(dirname(path))) {
     const beside = join(dirname(path), other);

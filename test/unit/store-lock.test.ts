@@ -1,14 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chown, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { acquireLock, sweepDeadLocks } from "../../src/store/lock.ts";
-import { withShortPath } from "../../src/store/short-path.ts";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { acquireLock } from "../../src/store/lock.ts";
 import { makeFolder } from "../support/store-folders.ts";
 
 const lockModule = join(import.meta.dirname, "../../src/store/lock.ts");
-const shortPathModule = join(import.meta.dirname, "../../src/store/short-path.ts");
 
 /** Runs a process that takes the lock and says so, then works until it is killed. */
 async function startOwner(path: string) {
@@ -33,8 +31,6 @@ async function startProcess(code: string) {
     },
   };
 }
-
-afterEach(() => void vi.unstubAllEnvs());
 
 describe("the lock of a store", () => {
   test("a second opener is refused while the first has it, and gets it afterwards", async () => {
@@ -116,42 +112,4 @@ describe("the lock of a store", () => {
     await writeFile(path, "");
     await using _again = await acquireLock(path);
   });
-
-  test("of a process that was killed on the way to a deep root, nothing stays for long", async () => {
-    await using folder = await makeFolder();
-    vi.stubEnv("TMPDIR", folder.path);
-    const deep = "/d".repeat(60);
-    const code = `
-      import { withShortPath } from ${JSON.stringify(shortPathModule)};
-      await withShortPath(${JSON.stringify(deep)}, async () => {
-        console.log("there");
-        await new Promise((resolve) => setTimeout(resolve, 600_000));
-      });
-    `;
-    await (await startProcess(code)).kill();
-    expect(await readdir(folder.path)).toHaveLength(1);
-    await mkdir(join(folder.path, "blst-nobody"));
-    await mkdir(join(folder.path, "blst-nobod1"));
-    await utimes(join(folder.path, "blst-nobody"), 0, 0);
-    await withShortPath(deep, async (short) => {
-      await sweepDeadLocks(join(folder.path, "lock"));
-      const mine = basename(dirname(dirname(short)));
-      expect((await readdir(folder.path)).sort()).toEqual([mine, "blst-nobod1"].sort());
-    });
-  });
-
-  // Only root can give a folder away.
-  test.skipIf(process.geteuid?.() !== 0)(
-    "what another user left there is not touched",
-    async () => {
-      await using folder = await makeFolder();
-      vi.stubEnv("TMPDIR", folder.path);
-      const theirs = join(folder.path, "blst-theirs");
-      await mkdir(theirs);
-      await utimes(theirs, 0, 0);
-      await chown(theirs, 64646, 64646);
-      await sweepDeadLocks(join(folder.path, "lock"));
-      expect(await readdir(folder.path)).toEqual(["blst-theirs"]);
-    },
-  );
 });
