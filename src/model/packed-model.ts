@@ -111,7 +111,7 @@ export async function packModel(
     digest: chosen.base.model.digest,
     reusedBytes: baseBytes,
   };
-  return { ...makeManifest(target, index), index, base, moved: uploads.moved };
+  return { ...makeManifest(index, target.annotations), index, base, moved: uploads.moved };
 }
 
 /** One base is taken as it is; of several, the best is known only once every chunk is hashed. */
@@ -182,7 +182,11 @@ function readingOptions({ budgetBytes, threads, signal, onProgress }: ReadingOpt
   return { budgetBytes, threads, signal, onWarning };
 }
 
-function makeManifest(target: PushTarget, index: ChunkIndex) {
+/** The documents of a model that is packed so; throws REGISTRY_LIMIT for one that none would take. */
+export function makeManifest(
+  index: ChunkIndex,
+  annotations: PushTarget["annotations"],
+): Pick<PackedModel, "digest" | "manifestBytes" | "indexDigest" | "indexBytes"> {
   if (index.layers.length + 1 > maxManifestLayers)
     throw new ModelError(
       "REGISTRY_LIMIT",
@@ -198,7 +202,7 @@ function makeManifest(target: PushTarget, index: ChunkIndex) {
       { mediaType: mediaTypes.chunkIndex, digest: indexDigest, size: indexBytes.byteLength },
       ...index.layers.map(({ digest, size }) => ({ mediaType: mediaTypes.layer, digest, size })),
     ],
-    annotations: target.annotations,
+    annotations,
   });
   if (manifestBytes.byteLength > maxManifestBytes)
     throw new ModelError(

@@ -1,13 +1,7 @@
 import { hash } from "node:crypto";
-import {
-  type Chunk,
-  type ChunkIndex,
-  type IndexedFile,
-  serializeChunkIndex,
-} from "../../../src/core/chunk-index.ts";
-import { type Digest, digestFromHex, digestOf } from "../../../src/core/digest.ts";
-import { emptyConfig, serializeManifest } from "../../../src/oci/manifest.ts";
-import { mediaTypes } from "../../../src/oci/media-types.ts";
+import type { Chunk, ChunkIndex, IndexedFile } from "../../../src/core/chunk-index.ts";
+import { type Digest, digestFromHex } from "../../../src/core/digest.ts";
+import { makeManifest } from "../../../src/model/packed-model.ts";
 import { endsLayer, layerTarget, maxLayerBytes } from "../../../src/pack/layer-rules.ts";
 import { pieceSizes, tensorChunkSizes } from "../../../src/pack/tensor-groups.ts";
 import { planLlama, safetensorsHeader } from "./llama-shape.ts";
@@ -61,7 +55,9 @@ export function simulateModel(bytes: number): SimulatedModel {
     digest,
     size: chunks.reduce((sum, { size }) => sum + size, 0),
   }));
-  return { ...describe({ layers: table, files }), layers };
+  const index = { layers: table, files };
+  const { digest: manifestDigest, ...documents } = makeManifest(index, {});
+  return { ...documents, index, manifestDigest, layers };
 }
 
 /** Where layers end: docs/format.md, "Layers". */
@@ -90,19 +86,4 @@ function layOut(sizes: readonly number[], digests: readonly Digest[]) {
     return [more.length === 0 ? first : made(), chunks] as const;
   });
   return { layers: new Map(named), places };
-}
-
-function describe(index: ChunkIndex): Omit<SimulatedModel, "layers"> {
-  const indexBytes = serializeChunkIndex(index);
-  const indexDigest = digestOf(indexBytes);
-  const manifestBytes = serializeManifest({
-    artifactType: mediaTypes.model,
-    config: emptyConfig,
-    layers: [
-      { mediaType: mediaTypes.chunkIndex, digest: indexDigest, size: indexBytes.byteLength },
-      ...index.layers.map(({ digest, size }) => ({ mediaType: mediaTypes.layer, digest, size })),
-    ],
-  });
-  const manifestDigest = digestOf(manifestBytes);
-  return { index, indexBytes, indexDigest, manifestBytes, manifestDigest };
 }
