@@ -23,7 +23,7 @@ export function addFetchFlags(command: Command): Command {
   return addTransferFlags(command, 16)
     .option(
       "--range-size <SIZE>",
-      "most bytes asked for at once (default: 32MiB, more for models above 12GiB)",
+      "most bytes asked for at once (default: 64MiB, more for models above 24GiB)",
     )
     .option("--buffer-size <SIZE>", "memory for bytes from the network (default: 8MiB)");
 }

@@ -74,7 +74,7 @@ async function travel(stage: Stage, trip: Trip): Promise<Journey> {
   };
 }
 
-/** Kills a pull about half-way: layers are asked for in ranges of at most 32 MiB. */
+/** Kills a pull about half-way: layers are asked for in ranges of at most 64 MiB. */
 async function interrupt(
   stage: Stage,
   { reference, say }: Trip,
@@ -83,7 +83,7 @@ async function interrupt(
     readonly layers: { readonly total: number };
   },
 ): Promise<boolean> {
-  const ranges = Math.max(pushed.layers.total, pushed.bytes.total / 32 / 1024 ** 2);
+  const ranges = Math.max(pushed.layers.total, pushed.bytes.total / 64 / 1024 ** 2);
   say(`   $ ballast pull ${reference}`);
   const killed = await stage.killPull(reference, 1 + Math.ceil(ranges / 2));
   say(

@@ -1,4 +1,4 @@
-import { type Chunk, maxChunkBytes } from "../core/chunk-index.ts";
+import type { Chunk } from "../core/chunk-index.ts";
 import type { Digest } from "../core/digest.ts";
 
 /** A chunk that must arrive, and where it goes. */
@@ -22,6 +22,9 @@ export interface FetchPlan<Target> {
   readonly repeats: readonly { from: WantedChunk<Target>; to: WantedChunk<Target> }[];
 }
 
+/** Most bytes asked for at once (64 MiB): any layer of a model below 8 GiB takes one request. */
+const defaultRangeBytes = 67_108_864;
+
 /** A range of this length (64 GiB) holds any layer whole. */
 const wholeLayerBytes = 68_719_476_736;
 
@@ -32,7 +35,7 @@ const maxChunksPerRange = 1024;
 const manyRanges = 384;
 
 /**
- * Plans the fewest ranges of at most `maxBytes` that bring each chunk once; by default 32 MiB, and
+ * Plans the fewest ranges of at most `maxBytes` that bring each chunk once; by default 64 MiB, and
  * as much more as it takes to stay at 384 ranges.
  */
 export function planFetches<Target>(
@@ -55,8 +58,8 @@ export function planFetches<Target>(
 }
 
 function joinFewest<Target>(sorted: readonly WantedChunk<Target>[]): FetchRange<Target>[] {
-  let ranges = joinNeighbours(sorted, maxChunkBytes);
-  for (let bytes = 2 * maxChunkBytes; ranges.length > manyRanges; bytes *= 2) {
+  let ranges = joinNeighbours(sorted, defaultRangeBytes);
+  for (let bytes = 2 * defaultRangeBytes; ranges.length > manyRanges; bytes *= 2) {
     ranges = joinNeighbours(sorted, bytes);
     if (bytes >= wholeLayerBytes) break;
   }

@@ -19,7 +19,7 @@ export interface TransferOptions {
   /** Threads that receive, hash and write. Default: one per core, up to 8. */
   readonly threads?: number | undefined;
   /**
-   * Most bytes to ask for at once. Default 32 MiB, and more for a model that would take over 384
+   * Most bytes to ask for at once. Default 64 MiB, and more for a model that would take over 384
    * requests: registries count them.
    */
   readonly rangeBytes?: number | undefined;

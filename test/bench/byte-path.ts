@@ -17,7 +17,7 @@ import { openWorkspace } from "./workspace.ts";
 
 const mebi = 1_048_576;
 const size = Number(process.argv[2] ?? 1024) * mebi;
-const rangeBytes = 32 * mebi;
+const rangeBytes = 64 * mebi;
 const sockets = 4;
 
 type Sink = (bytes: Uint8Array, position: number) => void;
