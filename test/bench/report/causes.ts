@@ -13,6 +13,8 @@ export const causes: Readonly<Record<string, string>> = {
   "pull-tls-one-file": tls,
   "pull-plain": plain,
   "pull-plain-one-file": plain,
+  "pull-capped-one-file":
+    "64 MiB take 1.3 s at 50 MiB/s, and layers are asked for in their order: when the last few are on their way, the other connections have nothing left to do",
   "pull-plain-cpu": plainCpu,
   "pull-plain-one-file-cpu": plainCpu,
   push,
