@@ -3,6 +3,7 @@ import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
+import type { ExplicitCredential } from "../registry/client/credentials.ts";
 import type { RegistryTimeouts } from "../registry/client/timeouts.ts";
 import type { TransferOptions } from "../transfer/transfer.ts";
 
@@ -12,10 +13,7 @@ export interface ConnectionOptions {
   readonly plainHttp?: boolean | undefined;
   /** Extra certificate authorities, PEM text, trusted besides the system's. */
   readonly ca?: readonly string[] | undefined;
-  readonly credentials?:
-    | { readonly username: string; readonly password: string }
-    | { readonly token: string }
-    | undefined;
+  readonly credentials?: ExplicitCredential | undefined;
   /**
    * Environment for docker's config.json, credential helpers, BALLAST_* credentials and proxies.
    * Pass `process.env` for what a command line would do; without it access is anonymous and direct.

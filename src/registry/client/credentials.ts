@@ -1,37 +1,47 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { ModelError } from "../../core/errors.ts";
-import { type AuthFile, readAuthFile } from "./auth/auth-file.ts";
+import { type AuthFile, parseAuthFile, readAuthFile } from "./auth/auth-file.ts";
 import type { Credential, CredentialSource } from "./auth/credential.ts";
 import { askCredentialProgram } from "./auth/credential-program.ts";
 import { hubCredentialKey, isDockerHub } from "./endpoint.ts";
+
+/** Credentials that a caller has, rather than its surroundings. */
+export type ExplicitCredential =
+  | { readonly username: string; readonly password: string }
+  | { readonly token: string }
+  /**
+   * Text of a Docker `config.json`, such as a Kubernetes secret holds. Only its `auths` count: programs
+   * that it names are not run. A host that it does not name is reached anonymously.
+   */
+  | { readonly dockerConfigJson: string };
 
 export interface CredentialSourceOptions {
   /** BALLAST_*, DOCKER_CONFIG, REGISTRY_AUTH_FILE, XDG_*, HOME; PATH for credential programs. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Read instead of Docker's and podman's own files. */
   readonly dockerConfigPath?: string | undefined;
-  /** Goes before everything else. */
-  readonly explicit?:
-    | { readonly username: string; readonly password: string }
-    | { readonly token: string }
-    | undefined;
+  /** Used instead of everything else. */
+  readonly explicit?: ExplicitCredential | undefined;
 }
 
 /**
  * Looks credentials up in this order: `explicit`, BALLAST_USERNAME with BALLAST_PASSWORD or
  * BALLAST_TOKEN, then for each of Docker's and podman's files `credHelpers`, `credsStore`, `auths`.
  * Files and programs are asked each time, so that what they renew is seen. The first two count for
- * every host. Throws INVALID_ARGUMENT when only half of a pair is set.
+ * every host; the text of a Docker config for those it names. Throws INVALID_ARGUMENT when that is
+ * malformed or only half of a pair is set.
  */
 export function createCredentialSource(options: CredentialSourceOptions): CredentialSource {
-  const stated = statedCredential(options);
+  const { explicit, environment } = options;
+  if (explicit !== undefined) return explicitSource(explicit);
+  const stated = environmentCredential(environment);
   return {
     async get(host, repository) {
       if (stated !== undefined) return stated;
       for (const path of authFilePaths(options)) {
         const file = await readAuthFile(path);
-        const found = file && (await lookUp(file, host, repository, options.environment));
+        const found = file && (await lookUp(file, host, repository, environment));
         if (found !== undefined) return found;
       }
       return undefined;
@@ -39,11 +49,23 @@ export function createCredentialSource(options: CredentialSourceOptions): Creden
   };
 }
 
-function statedCredential({ explicit, environment }: CredentialSourceOptions) {
-  if (explicit !== undefined)
-    return "token" in explicit
+function explicitSource(explicit: ExplicitCredential): CredentialSource {
+  if ("dockerConfigJson" in explicit) {
+    const what = "the docker config of the secret";
+    const text = Buffer.from(explicit.dockerConfigJson);
+    const file = parseAuthFile(text, { what, origin: `from ${what}` });
+    return { get: async (host, repository) => file.entry(host, repository) };
+  }
+  const credential =
+    "token" in explicit
       ? registryToken(explicit.token, "from the command line")
       : password(explicit.username, explicit.password, "from the command line");
+  return { get: async () => credential };
+}
+
+function environmentCredential(
+  environment: CredentialSourceOptions["environment"],
+): Credential | undefined {
   const username = environment["BALLAST_USERNAME"] || undefined;
   const secret = environment["BALLAST_PASSWORD"] || undefined;
   const token = environment["BALLAST_TOKEN"] || undefined;

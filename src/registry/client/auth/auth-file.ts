@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isRecord } from "../../../core/chunk-index.ts";
-import { ModelError, systemCode } from "../../../core/errors.ts";
+import { isModelError, ModelError, systemCode } from "../../../core/errors.ts";
 import { parseJson } from "../../../core/json.ts";
 import { isDockerHub } from "../endpoint.ts";
 import type { Credential } from "./credential.ts";
@@ -19,18 +19,34 @@ const maxFileBytes = 4_194_304;
 
 /** Reads an auth file; undefined when there is none. Rejects with INVALID_ARGUMENT naming the file. */
 export async function readAuthFile(path: string): Promise<AuthFile | undefined> {
-  const refuse = (why: string, cause?: unknown) =>
-    new ModelError("INVALID_ARGUMENT", `credentials file ${path}: ${why}`, { cause });
+  const what = `credentials file ${path}`;
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
   } catch (error) {
     const code = systemCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw refuse(`cannot be read (${code ?? "unknown error"})`, error);
+    throw new ModelError(
+      "INVALID_ARGUMENT",
+      `${what}: cannot be read (${code ?? "unknown error"})`,
+      {
+        cause: error,
+      },
+    );
   }
-  const what = `credentials file ${path}`;
-  const root = parseJson(bytes, { maxBytes: maxFileBytes, what, code: "INVALID_ARGUMENT" });
+  return parseAuthFile(bytes, { what, origin: `from ${path}` });
+}
+
+/**
+ * Reads what is in an auth file. It and its `entry` throw INVALID_ARGUMENT that names `what` and shows
+ * nothing of the content. `origin` is where its credentials say they are from.
+ */
+export function parseAuthFile(
+  bytes: Uint8Array,
+  { what, origin }: { readonly what: string; readonly origin: string },
+): AuthFile {
+  const refuse = (why: string) => new ModelError("INVALID_ARGUMENT", `${what}: ${why}`);
+  const root = parseDocument(bytes, what);
   if (!isRecord(root)) throw refuse("is not a JSON object");
   const auths = section(root["auths"], () => refuse("auths is not an object"));
   const programs = section(root["credHelpers"], () => refuse("credHelpers is not an object"));
@@ -38,15 +54,24 @@ export async function readAuthFile(path: string): Promise<AuthFile | undefined> 
   return {
     defaultProgram: typeof store === "string" && store !== "" ? store : undefined,
     program(host, repository) {
-      const [, name] = match(programs, host, repository) ?? [];
+      const name = match(programs, host, repository);
       return typeof name === "string" && name !== "" ? name : undefined;
     },
     entry(host, repository) {
-      const [key, value] = match(auths, host, repository) ?? [];
-      if (key === undefined || !isRecord(value)) return undefined;
-      return readEntry(value, `from ${path}`, () => refuse(`auth of ${key} is malformed`));
+      const value = match(auths, host, repository);
+      if (!isRecord(value)) return undefined;
+      return readEntry(value, origin, () => refuse(`auth for ${host} is malformed`));
     },
   };
+}
+
+function parseDocument(bytes: Uint8Array, what: string): unknown {
+  try {
+    return parseJson(bytes, { maxBytes: maxFileBytes, what, code: "INVALID_ARGUMENT" });
+  } catch (error) {
+    if (!isModelError(error)) throw error;
+    throw new ModelError(error.code, error.message); // Without the cause: that would quote the file.
+  }
 }
 
 function section(raw: unknown, refuse: () => ModelError): Record<string, unknown> {
@@ -55,18 +80,17 @@ function section(raw: unknown, refuse: () => ModelError): Record<string, unknown
   return raw;
 }
 
-/** The entry whose key names most of `host/repository`. */
+/** The value of the key that names most of `host/repository`. */
 function match(
   entries: Record<string, unknown>,
   host: string,
   repository: string | undefined,
-): [string, unknown] | undefined {
+): unknown {
   const wanted = `${canonicalHost(host)}/${repository ?? ""}`.replace(/\/$/, "");
   return Object.entries(entries)
-    .map(([key, value]) => ({ name: canonicalKey(key), key, value }))
+    .map(([key, value]) => ({ name: canonicalKey(key), value }))
     .filter(({ name }) => wanted === name || wanted.startsWith(`${name}/`))
-    .toSorted((a, b) => b.name.length - a.name.length)
-    .map(({ key, value }): [string, unknown] => [key, value])[0];
+    .toSorted((a, b) => b.name.length - a.name.length)[0]?.value;
 }
 
 /** Docker's keys may be URLs whose path means nothing; podman's have no scheme and a path that does. */
