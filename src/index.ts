@@ -1,5 +1,6 @@
 /** The library: what the command line calls, for programs. */
 export { type ErrorCode, isModelError, ModelError } from "./core/errors.ts";
+export type { NetworkGuard } from "./core/network/network-guard.ts";
 export type { ProgressEvent, ProgressListener } from "./core/progress.ts";
 export type { ConnectionOptions, RequestCounts } from "./model/connection.ts";
 export { type DiffOptions, type DiffResult, diff } from "./model/diff.ts";

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { ModelError } from "../core/errors.ts";
+import type { NetworkGuard } from "../core/network/network-guard.ts";
 import type { RunOptions } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
@@ -21,6 +22,11 @@ export interface ConnectionOptions {
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /** How long a registry may be silent before a request is sent again. */
   readonly timeouts?: RegistryTimeouts | undefined;
+  /**
+   * Where registries may send us with redirects and token realms, for programs that pull what others
+   * name. Default: anywhere.
+   */
+  readonly guard?: NetworkGuard | undefined;
 }
 
 /** Requests a call made, by who had to answer them. */
@@ -49,7 +55,9 @@ const noRequests: RequestCounts = { registry: 0, token: 0, redirected: 0 };
  */
 export async function connect(
   reference: Reference,
-  options: CallOptions & { readonly writes?: boolean | undefined },
+  options: CallOptions & {
+    readonly writes?: boolean | undefined;
+  },
 ): Promise<Connection> {
   if (reference.kind === "layout") {
     const { openLayout } = await import("../oci/layout/open-layout.ts");
@@ -61,7 +69,7 @@ export async function connect(
   }
   const { openRegistryRepository } = await import("../registry/client/registry-repository.ts");
   const { createCredentialSource } = await import("../registry/client/credentials.ts");
-  const { environment = {}, credentials: explicit, plainHttp, ca, timeouts, writes } = options;
+  const { environment = {}, credentials: explicit, plainHttp, ca, timeouts, guard } = options;
   const { host, repository: name } = reference;
   const credentials = createCredentialSource({ environment, explicit });
   const repository = await openRegistryRepository({
@@ -72,7 +80,8 @@ export async function connect(
     credentials,
     environment,
     timeouts,
-    writes,
+    guard,
+    writes: options.writes,
     connections: options.transfer?.connections,
   });
   return {

@@ -1,4 +1,5 @@
 import type { Digest } from "../core/digest.ts";
+import type { NetworkGuard } from "../core/network/network-guard.ts";
 import type { Abortable } from "../core/progress.ts";
 import type { Descriptor } from "./descriptor.ts";
 
@@ -68,6 +69,8 @@ export interface BlobLocation {
   /** PEM text of CAs to trust beside the system's. */
   readonly ca: readonly string[];
   readonly timeouts: Timeouts;
+  /** The addresses that may be connected to. Default: all. */
+  readonly guard?: NetworkGuard | undefined;
 }
 
 /** Tells others how to read blobs by themselves. */

@@ -5,6 +5,7 @@ import { makeTemporaryFolder } from "../support/models.ts";
 import { describeBodies } from "./http-range/bodies.ts";
 import { describeBreaks } from "./http-range/breaks.ts";
 import { describeConnections } from "./http-range/connections.ts";
+import { describeGuards } from "./http-range/guards.ts";
 import { describeHeads } from "./http-range/heads.ts";
 import { describeLimits } from "./http-range/limits.ts";
 import { describeProxies } from "./http-range/proxies.ts";
@@ -65,6 +66,7 @@ const parts = [
   describeLimits,
   describeSlowness,
   describeRedirects,
+  describeGuards,
   describeTls,
   describeProxies,
 ];

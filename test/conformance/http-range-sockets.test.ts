@@ -2,7 +2,14 @@ import { afterAll, expect, test, vi } from "vitest";
 import { openRegistryRepository } from "../../src/registry/client/registry-repository.ts";
 import { createSocketRangeReader } from "../../src/transfer/blob-range-reader.ts";
 import { type DiskThreads, startDiskThreads } from "../../src/transfer/disk-threads.ts";
-import { type HttpReaderSetup, type HttpReaderUnderTest, openStage } from "./http-range/stage.ts";
+import { redirect } from "../support/raw-answers.ts";
+import { startRawRangeServer } from "../support/raw-range-server.ts";
+import {
+  content,
+  type HttpReaderSetup,
+  type HttpReaderUnderTest,
+  openStage,
+} from "./http-range/stage.ts";
 import { describeHttpRangeReader } from "./http-range-reader-suite.ts";
 
 const disk = startDiskThreads(1);
@@ -35,4 +42,22 @@ test("the socket reader asks for plain ranges itself, over connections that end 
   await threads[Symbol.asyncDispose]();
   await stage.under[Symbol.asyncDispose]();
   await vi.waitFor(() => expect(stage.server.open).toBe(0));
+});
+
+test("the socket reader goes to allowed places itself, and never over what another one may use", async () => {
+  const threads = startDiskThreads(1);
+  await using storage = await startRawRangeServer({ content, address: "127.0.0.2" });
+  const open = (setup: HttpReaderSetup) => openSocketReader(setup, threads);
+  for (const guard of [undefined, { allow: ["127.0.0.2"] }]) {
+    await using stage = await openStage(open, { setup: { guard } });
+    stage.server.otherwise = redirect(`${storage.url}/x`);
+    await stage.read();
+  }
+  expect(storage.requests.map(({ headers }) => headers.has("connection"))).toEqual([false, false]);
+  expect(storage.connections).toBe(2);
+  await using stage = await openStage(open, { setup: { guard: {} } });
+  stage.server.otherwise = redirect(`${storage.url}/x`);
+  expect((await stage.refused()).code).toBe("FORBIDDEN");
+  expect(storage.requests).toHaveLength(2);
+  await threads[Symbol.asyncDispose]();
 });

@@ -1,4 +1,5 @@
 import { ModelError } from "../../core/errors.ts";
+import { hostAndPort, type NetworkGuard } from "../../core/network/network-guard.ts";
 import { isRepository } from "../../core/reference.ts";
 import type { BlobLocator, Repository } from "../../oci/repository.ts";
 import { createAuthorizer } from "./auth/authorizer.ts";
@@ -30,6 +31,11 @@ export interface RegistryRepositoryOptions {
   readonly connections?: number | undefined;
   readonly retry?: RetryOptions | undefined;
   readonly timeouts?: RegistryTimeouts | undefined;
+  /**
+   * Where the registry may send us: its token realm, redirects, uploads. Its own host and port are
+   * not judged. Default: anywhere.
+   */
+  readonly guard?: NetworkGuard | undefined;
   /** Whether tokens must allow pushing. Default false. */
   readonly writes?: boolean | undefined;
 }
@@ -42,7 +48,7 @@ export type RegistryRepository = Repository &
 
 /**
  * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with
- * INVALID_ARGUMENT for a host, CA or proxy that cannot be read and for a timeout that is no time to
+ * INVALID_ARGUMENT for a host, CA, proxy or guard that cannot be read and for a timeout that is no time to
  * wait, INVALID_REFERENCE for a repository name. Disposing it ends what is in flight.
  */
 export async function openRegistryRepository(
@@ -55,12 +61,15 @@ export async function openRegistryRepository(
       `${JSON.stringify(repository.slice(0, 100))} is no repository name`,
     );
   const origin = registryOrigin(host, options.plainHttp);
+  const { guard } = options;
   const { commitMs, ...timeouts } = readTimeouts(options.timeouts);
   const wire = await openWire({
     ca: options.ca,
     environment: options.environment ?? {},
     userAgent: options.userAgent ?? "ballast",
     connections: options.connections ?? 16,
+    registry: origin.host,
+    guard: guard && { ...guard, allow: [hostAndPort(origin), ...(guard.allow ?? [])] },
     ...timeouts,
   });
   const { credentials } = options;

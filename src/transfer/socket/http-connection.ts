@@ -1,5 +1,12 @@
-import { connect as connectPlain, type Socket, type TcpNetConnectOpts } from "node:net";
+import {
+  connect as connectPlain,
+  type LookupFunction,
+  Socket,
+  type TcpNetConnectOpts,
+} from "node:net";
 import { connect as connectTls, type SecureContext } from "node:tls";
+import { guardedLookup, literalRefusal } from "../../core/network/guarded-lookup.ts";
+import { type NetworkGuard, readNetworkGuard } from "../../core/network/network-guard.ts";
 import type { ByteRange, Timeouts } from "../../oci/repository.ts";
 import { createRangeResponse, type RangeResponse } from "./range-response.ts";
 import { isFieldValue } from "./response-head.ts";
@@ -10,6 +17,10 @@ export interface ConnectionOptions extends Timeouts {
   readonly secureContext: SecureContext | undefined;
   /** Bytes read at once (at least 128 KiB). */
   readonly bufferBytes: number;
+  /** Where it may lead; it ends before it began where it may not. Default: anywhere. */
+  readonly guard?: NetworkGuard | undefined;
+  /** Looks names up for a guarded connection. Default: the system's way. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 interface RangeRequest {
@@ -143,17 +154,33 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
 }
 
 function openSocket(
-  { url, secureContext }: ConnectionOptions,
+  options: ConnectionOptions,
   onread: NonNullable<TcpNetConnectOpts["onread"]>,
 ): Socket {
+  const { url, secureContext } = options;
+  const guarded = guardedAddress(options);
+  if (guarded === undefined) return new Socket().destroy();
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const secure = url.protocol === "https:";
-  const address = { host, port: Number(url.port || (secure ? 443 : 80)), noDelay: true, onread };
+  const port = Number(url.port || (secure ? 443 : 80));
+  const address = { host, port, noDelay: true, onread, ...guarded };
   if (!secure) return connectPlain(address);
   // A name only: TLS has no server name for addresses (RFC 6066 3).
   const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
   const tls = { ...address, ...servername, ALPNProtocols: ["http/1.1"] };
   return connectTls(secureContext === undefined ? tls : { ...tls, secureContext });
+}
+
+/** How to look the host up; undefined when it is itself an address that is refused. */
+function guardedAddress({
+  url,
+  guard,
+  lookup,
+}: ConnectionOptions): { lookup?: LookupFunction } | undefined {
+  if (guard === undefined) return {};
+  const judge = readNetworkGuard(guard);
+  if (literalRefusal(judge, url) !== undefined) return undefined;
+  return { lookup: guardedLookup(judge, lookup) };
 }
 
 /** Whether all header values are of one line; what they are made of comes from other servers. */

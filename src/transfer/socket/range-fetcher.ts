@@ -1,15 +1,11 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
-import type { ByteRange, Timeouts } from "../../oci/repository.ts";
+import type { BlobLocation, ByteRange } from "../../oci/repository.ts";
 import { type HttpConnection, openConnection } from "./http-connection.ts";
 
 /** A range to fetch by one plain GET; a message to a thread. */
-export interface RangeFetch {
+export interface RangeFetch extends Omit<BlobLocation, "url"> {
   readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
   readonly range: ByteRange;
-  /** PEM text of CAs to trust beside the system's. */
-  readonly ca: readonly string[];
-  readonly timeouts: Timeouts;
   /** Bytes a connection reads at once. */
   readonly bufferBytes: number;
 }
@@ -34,15 +30,16 @@ export function createRangeFetcher(): RangeFetcher {
   const trust = createTrust();
 
   function connect(wanted: RangeFetch, url: URL): HttpConnection {
-    const { timeouts, bufferBytes, ca } = wanted;
+    const { timeouts, bufferBytes, ca, guard } = wanted;
     const secureContext = url.protocol === "https:" ? trust(ca) : undefined;
-    return openConnection({ url, secureContext, bufferBytes, ...timeouts });
+    return openConnection({ url, secureContext, bufferBytes, guard, ...timeouts });
   }
 
   return {
     fetch(wanted, onBytes) {
       const url = new URL(wanted.url);
-      const key = `${url.origin} ${wanted.ca.join("")}`;
+      // A connection made for one who may go anywhere is none for one who may not.
+      const key = `${url.origin} ${wanted.ca.join("")} ${JSON.stringify(wanted.guard)}`;
       const kept = connections.get(key) ?? [];
       connections.set(key, kept);
       const { range, headers } = wanted;

@@ -15,7 +15,15 @@ import { seededBytes } from "../../support/workplace.ts";
 /** How a reader reaches the server. */
 export type HttpReaderSetup = Pick<
   RegistryRepositoryOptions,
-  "host" | "repository" | "ca" | "plainHttp" | "credentials" | "environment" | "retry" | "timeouts"
+  | "host"
+  | "repository"
+  | "ca"
+  | "plainHttp"
+  | "credentials"
+  | "environment"
+  | "retry"
+  | "timeouts"
+  | "guard"
 >;
 
 /** A reader of one repository, and the requests its repository counted. */

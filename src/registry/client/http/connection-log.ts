@@ -8,22 +8,24 @@ export interface ConnectionLog {
   endedWith(error: unknown): number | undefined;
 }
 
-/** Watches the connections of an agent that sends one request at a time over each. */
-export function watchConnections(agent: Dispatcher): ConnectionLog {
+/** Watches the connections of agents that send one request at a time over each. */
+export function watchConnections(agents: readonly Dispatcher[]): ConnectionLog {
   // Keyed by undici's clients, which hold one connection at a time, and by errors.
   const numbers = new WeakMap<object, number>();
   const ended = new WeakMap<object, number>();
   let made = 0;
-  agent.on("connect", (_, targets) => {
-    made += 1;
-    const client = targets.at(-1);
-    if (client !== undefined) numbers.set(client, made);
-  });
-  agent.on("disconnect", (_, targets, error) => {
-    const client = targets.at(-1);
-    const number = client === undefined ? undefined : numbers.get(client);
-    if (number !== undefined) ended.set(error, number);
-  });
+  for (const agent of agents) {
+    agent.on("connect", (_, targets) => {
+      made += 1;
+      const client = targets.at(-1);
+      if (client !== undefined) numbers.set(client, made);
+    });
+    agent.on("disconnect", (_, targets, error) => {
+      const client = targets.at(-1);
+      const number = client === undefined ? undefined : numbers.get(client);
+      if (number !== undefined) ended.set(error, number);
+    });
+  }
   return {
     get made() {
       return made;

@@ -1,7 +1,14 @@
 import { X509Certificate } from "node:crypto";
+import type { LookupFunction } from "node:net";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { Dispatcher } from "undici";
 import { ModelError } from "../../../core/errors.ts";
+import {
+  AddressRefused,
+  guardedLookup,
+  literalRefusal,
+} from "../../../core/network/guarded-lookup.ts";
+import { type NetworkGuard, readNetworkGuard } from "../../../core/network/network-guard.ts";
 import type { Timeouts } from "../../../oci/repository.ts";
 import { type ConnectionLog, watchConnections } from "./connection-log.ts";
 import { readProxies } from "./proxies.ts";
@@ -13,11 +20,18 @@ export interface DispatcherOptions extends Timeouts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Connections kept to each origin. */
   readonly connections: number;
+  /** Where connections may lead. Default: anywhere. */
+  readonly guard?: NetworkGuard | undefined;
+  /** Looks names up for guarded connections. Default: the system's way. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 /** Picks the connections for a URL: direct, or through a proxy. */
 export interface Dispatchers extends AsyncDisposable {
+  /** Throws AddressRefused when the host of `url` is an address that the guard refuses. */
   for(url: URL): Dispatcher;
+  /** The guard that connections to `url` must heed, if any. */
+  guardFor(url: URL): NetworkGuard | undefined;
   /** Whether `url` is reached without any proxy. */
   isDirect(url: URL): boolean;
   /** Those that go through no proxy. */
@@ -25,9 +39,10 @@ export interface Dispatchers extends AsyncDisposable {
 }
 
 /**
- * Opens the connections of one repository. Rejects with INVALID_ARGUMENT for a CA or a proxy that
- * cannot be read. HTTP/1.1 is asked for, since several such connections beat the one connection
- * HTTP/2 would share; `http2` is for hosts with nothing else.
+ * Opens the connections of one repository. Rejects with INVALID_ARGUMENT for a CA, a proxy or a guard
+ * that cannot be read. A proxy looks names up by itself: of what goes through one, the guard judges
+ * only hosts that are addresses. HTTP/1.1 is asked for, since several such connections beat the one
+ * connection HTTP/2 would share; `http2` is for hosts with nothing else.
  */
 export async function openDispatchers(
   options: DispatcherOptions,
@@ -46,7 +61,12 @@ export async function openDispatchers(
     ...(secureContext === undefined ? {} : { secureContext }),
   };
   const direct = new undici.Agent({ ...shared, connect });
-  const connections = watchConnections(direct);
+  const judge = options.guard && readNetworkGuard(options.guard);
+  const judgeFor = (url: URL) => (judge?.vouchesFor(url) === false ? judge : undefined);
+  const lookup = judge && guardedLookup(judge, options.lookup);
+  const guarded = lookup && new undici.Agent({ ...shared, connect: { ...connect, lookup } });
+  const agents = guarded === undefined ? [direct] : [direct, guarded];
+  const connections = watchConnections(agents);
   const proxyFor = readProxies(options.environment);
   const proxied = new Map<string, Dispatcher>();
   // Not an EnvHttpProxyAgent: it judges NO_PROXY by rules of its own, and reads this process's environment.
@@ -60,12 +80,17 @@ export async function openDispatchers(
   return {
     connections,
     isDirect: (url) => proxyFor(url) === undefined,
+    guardFor: (url) => judgeFor(url) && options.guard,
     for: (url) => {
+      const judging = judgeFor(url);
+      const refusal = judging && literalRefusal(judging, url);
+      if (refusal !== undefined) throw new AddressRefused(url.host, refusal);
       const proxy = proxyFor(url);
-      return proxy === undefined ? direct : through(proxy);
+      if (proxy !== undefined) return through(proxy);
+      return (judging && guarded) ?? direct;
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([direct, ...proxied.values()].map((agent) => agent.destroy()));
+      await Promise.all([...agents, ...proxied.values()].map((agent) => agent.destroy()));
     },
   };
 }

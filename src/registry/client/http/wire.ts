@@ -1,7 +1,9 @@
 import { ModelError, systemCode } from "../../../core/errors.ts";
+import { AddressRefused } from "../../../core/network/guarded-lookup.ts";
 import type { BlobLocation } from "../../../oci/repository.ts";
 import type { Answer } from "./answer.ts";
 import { type DispatcherOptions, type Dispatchers, openDispatchers } from "./dispatcher.ts";
+import { forbiddenPlace } from "./forbidden-place.ts";
 import { isLostConnection, networkFailure } from "./request-failure.ts";
 
 /** How many requests went where; live. */
@@ -37,8 +39,9 @@ export interface Wire extends AsyncDisposable {
   readonly requests: RequestCounts;
   /**
    * Resolves with whatever the other side answers; the caller reads or discards the body. Rejects
-   * with REGISTRY_UNAVAILABLE (a RequestFailure), or with the signal's reason. What is lost because
-   * an idle connection had died meanwhile is sent again (RFC 9112 9.3.1): it says nothing of the server.
+   * with REGISTRY_UNAVAILABLE (a RequestFailure), FORBIDDEN where the guard lets nothing be sent, or
+   * the signal's reason. What is lost because an idle connection had died meanwhile is sent again
+   * (RFC 9112 9.3.1): it says nothing of the server.
    */
   send(destination: Destination, request: WireRequest): Promise<Answer>;
   /**
@@ -52,8 +55,13 @@ type GetTerms = Omit<BlobLocation, "url">;
 
 /** Opens the connections of one repository; disposing ends what is in flight. */
 export async function openWire(
-  options: DispatcherOptions & { readonly userAgent: string },
+  options: DispatcherOptions & {
+    readonly userAgent: string;
+    /** The host of the registry, for messages. */
+    readonly registry: string;
+  },
 ): Promise<Wire> {
+  const { registry } = options;
   const undici = await import("undici");
   const requests = { registry: 0, token: 0, redirected: 0 };
   const http1 = await openDispatchers(options, false);
@@ -100,6 +108,8 @@ export async function openWire(
           signal?.throwIfAborted();
           if (!useHttp2 && refusesHttp1(error)) http2Origins.add(url.origin);
           else if (isReading(method) && isStale(error, made)) requests[destination] += 1;
+          else if (error instanceof AddressRefused)
+            throw forbiddenPlace(error, { what, registry, url, isRealm: destination === "token" });
           else throw networkFailure(error, what, url.host);
         }
       }
@@ -111,6 +121,7 @@ export async function openWire(
       return {
         headers: { "user-agent": userAgent },
         ca: [options.ca ?? []].flat(),
+        guard: http1.guardFor(url),
         timeouts: { connectMs, headersMs, bodyMs },
       };
     },
