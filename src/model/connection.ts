@@ -5,6 +5,7 @@ import type { RunOptions } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import type { ExplicitCredential } from "../registry/client/credentials.ts";
+import type { RetryOptions } from "../registry/client/http/retry.ts";
 import type { RegistryTimeouts } from "../registry/client/timeouts.ts";
 import type { TransferOptions } from "../transfer/transfer.ts";
 
@@ -57,6 +58,7 @@ export async function connect(
   reference: Reference,
   options: CallOptions & {
     readonly writes?: boolean | undefined;
+    readonly retry?: RetryOptions | undefined;
   },
 ): Promise<Connection> {
   if (reference.kind === "layout") {
@@ -81,6 +83,7 @@ export async function connect(
     environment,
     timeouts,
     guard,
+    retry: options.retry,
     writes: options.writes,
     connections: options.transfer?.connections,
   });

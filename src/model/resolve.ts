@@ -26,7 +26,7 @@ export interface DocumentCache {
 }
 
 /** What a reference without tag and digest means. */
-const defaultTag = "latest";
+export const defaultTag: string = "latest";
 
 /** The digest a reference names now. Rejects with NOT_FOUND. */
 export async function resolveDigest(
