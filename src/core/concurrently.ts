@@ -8,26 +8,7 @@ export async function forEachConcurrently<T>(
   limit: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const lanes = openLanes(items, work);
-  lanes.add(Math.max(1, limit));
-  await lanes.ended();
-}
-
-/** Items being worked on, each lane one at a time. */
-interface Lanes {
-  /** Works on `count` more items at once. */
-  add(count: number): void;
-  /** Resolves when no item is left, with all lanes; rejects like `forEachConcurrently`. */
-  ended(): Promise<void>;
-}
-
-/** Like `forEachConcurrently`, of which the limit may grow while it runs. */
-export function openLanes<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  work: (item: T) => Promise<void>,
-): Lanes {
   const iterator = toAsyncIterator(items);
-  const running: Promise<void>[] = [];
   let failure: { error: unknown } | undefined;
   async function lane(): Promise<void> {
     while (failure === undefined) {
@@ -37,16 +18,10 @@ export function openLanes<T>(
     }
   }
   const guarded = () => lane().catch((error: unknown) => void (failure ??= { error }));
-  return {
-    add: (count) => running.push(...Array.from({ length: count }, guarded)),
-    ended: async () => {
-      // Those added meanwhile are at the end.
-      for (const each of running) await each;
-      if (failure === undefined) return;
-      await iterator.return?.();
-      throw failure.error;
-    },
-  };
+  await Promise.all(Array.from({ length: Math.max(1, limit) }, guarded));
+  if (failure === undefined) return;
+  await iterator.return?.();
+  throw failure.error;
 }
 
 function toAsyncIterator<T>(items: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> {

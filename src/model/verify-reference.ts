@@ -50,12 +50,14 @@ async function checkChunks(
   const { reader } = transfer;
   const { ranges, repeats } = planFetches(wanted, transfer.rangeBytes);
   const problems = new Map<Digest, string>();
-  await transfer.forEachRange(ranges, async (range) => {
+  const checkOne = async (range: FetchRange<IndexedFile>) => {
     const layer = layers[range.layer]?.digest;
     if (layer === undefined) throw new Error(`no layer ${range.layer}`);
     for (const found of await checkRange(reader, range, { layer, signal })) problems.set(...found);
     for (const { chunk, target } of range.wanted) onChecked(target, chunk.size);
-  });
+    return [];
+  };
+  await transfer.forEachRange(ranges, checkOne, { signal });
   for (const { to } of repeats) onChecked(to.target, to.chunk.size);
   return files.flatMap(({ path, chunks }) => {
     const found = new Set(chunks.flatMap(({ digest }) => problems.get(digest) ?? []));

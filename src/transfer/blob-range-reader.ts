@@ -20,13 +20,13 @@ const leastProgressBytes = 1_048_576;
 /**
  * Has the disk threads fetch ranges over sockets of their own, so that the bytes cross no thread and
  * no stream. Whatever is not the plain answer to a plain request, from the byte reached on, and all of
- * a source that knows no location, is read as `createBlobRangeReader` reads it. `bufferBytes` is what a
- * connection reads at once, at least 128 KiB.
+ * a source that knows no location, is read as `createBlobRangeReader` reads it. `bufferBytes` says what
+ * a connection reads at once, at least 128 KiB.
  */
 export function createSocketRangeReader(
   source: BlobSource,
   disk: DiskThreads,
-  bufferBytes: number,
+  bufferBytes: () => number,
 ): RangeReader {
   return createReader(source, disk, async (range, stream, { signal, onBytes }) => {
     let here = 0;
@@ -36,7 +36,7 @@ export function createSocketRangeReader(
       if (location === undefined) break;
       const { url, ...terms } = location;
       const rest = { offset: range.offset + here, length: range.length - here };
-      const wanted = { ...terms, url: url.href, range: rest, bufferBytes };
+      const wanted = { ...terms, url: url.href, range: rest, bufferBytes: bufferBytes() };
       came = await stream.fetch(wanted, { signal, onBytes });
       here += came;
     }

@@ -3,70 +3,109 @@ import { ModelError } from "../core/errors.ts";
 import { type FetchRange, joinNeighbours, type WantedChunk } from "./fetch-plan.ts";
 import type { IngestRun } from "./ingest-files.ts";
 import type { ChunkTarget } from "./intake.ts";
+import type { Turn } from "./turn-queue.ts";
 
+type Range = FetchRange<ChunkTarget>;
 type Wanted = WantedChunk<ChunkTarget>;
-
-/** A chunk of which other bytes came. */
-interface Wrong {
-  readonly wanted: Wanted;
-  readonly actual: Digest | undefined;
-}
 
 /** How often a chunk is asked for when what came does not match its digest. */
 const attempts = 3;
 
 /**
  * Fetches one range and accepts the chunks that match. Those that do not are asked for again, then
- * it rejects with DIGEST_MISMATCH; what matched stays.
+ * it rejects with DIGEST_MISMATCH; what matched stays. Resolves to what is left because the turn was
+ * over, which is neither an attempt nor a failure.
  */
-export async function fetchRange(run: IngestRun, range: FetchRange<ChunkTarget>): Promise<void> {
-  let ranges = [range];
-  for (let attempt = 1; ranges.length > 0; attempt += 1) {
-    const wrong: Wrong[] = [];
-    for (const each of ranges) wrong.push(...(await readOnce(run, each)));
-    const [first] = wrong;
-    if (first === undefined) return;
-    if (attempt === attempts) throw mismatch(run, first.wanted, first.actual);
-    ranges = joinNeighbours(
-      wrong.map(({ wanted }) => wanted),
-      range.length,
-    );
+export async function fetchRange(run: IngestRun, range: Range, turn: Turn): Promise<Range[]> {
+  const left = new Set(range.wanted);
+  while (left.size > 0) {
+    for (const each of joinNeighbours([...left], range.length)) {
+      const isCut = await readOnce(run, each, { left, turn });
+      const worn = each.wanted.find((one) => timesWrong(run, one) >= attempts && left.has(one));
+      if (worn !== undefined) throw mismatch(run, worn);
+      if (isCut) return joinNeighbours([...left], range.length);
+    }
   }
+  return [];
 }
 
-/** Reads a range once; returns the chunks that came wrong. What came right stays, also in a failure. */
-async function readOnce(run: IngestRun, range: FetchRange<ChunkTarget>): Promise<Wrong[]> {
+/**
+ * Reads a range once. What came right is taken from `left` and stays, also in a failure. Resolves to
+ * whether it was cut since the turn was over.
+ */
+async function readOnce(
+  run: IngestRun,
+  { layer, offset, length, wanted }: Range,
+  { left, turn }: { readonly left: Set<Wanted>; readonly turn: Turn },
+): Promise<boolean> {
   const { transfer, index, signal } = run.options;
   signal?.throwIfAborted();
-  const layer = index.layers[range.layer];
-  if (layer === undefined) throw new Error(`no layer ${range.layer}`);
-  const counter = createCounter(run, range.wanted);
-  const left = new Set(range.wanted);
-  const wrong: Wrong[] = [];
-  const accepting: Promise<void>[] = [];
-  const onSlices = (first: number, digests: readonly Digest[]) => {
-    const right: Wanted[] = [];
-    for (const [at, wanted] of range.wanted.slice(first, first + digests.length).entries()) {
-      const actual = digests[at];
-      if (actual !== wanted.chunk.digest) wrong.push({ wanted, actual });
-      else if (left.delete(wanted)) right.push(wanted);
-    }
-    const accepted = acceptChunks(run, right);
-    // Awaited below, when the range has ended; until then a failure is nobody's.
-    accepted.catch(() => undefined);
-    accepting.push(accepted);
+  const digest = index.layers[layer]?.digest;
+  if (digest === undefined) throw new Error(`no layer ${layer}`);
+  const counter = createCounter(run, wanted);
+  const arrivals = createArrivals(run, wanted, left);
+  const cut = new AbortController();
+  const cutIfOver = () => {
+    if (arrivals.told < wanted.length && turn.isOver()) cut.abort();
   };
+  // A range that waits for an answer, of which no chunk is half here, need not wait for one.
+  turn.onCall(() => {
+    if (counter.isBetween(arrivals.told)) cutIfOver();
+  });
+  const onSlices = (first: number, digests: readonly Digest[]) => {
+    arrivals.add(first, digests);
+    cutIfOver();
+  };
+  const signals = [cut.signal, ...(signal === undefined ? [] : [signal])];
   try {
-    const slices = range.wanted.map((wanted) => run.intake.sliceOf(wanted));
-    const { offset, length } = range;
-    const options = { signal, onBytes: counter.add, onSlices };
-    await transfer.reader.readInto({ layer: layer.digest, offset, length }, slices, options);
+    const slices = wanted.map((each) => run.intake.sliceOf(each));
+    const options = { signal: AbortSignal.any(signals), onBytes: counter.add, onSlices };
+    await transfer.reader.readInto({ layer: digest, offset, length }, slices, options);
+  } catch (error) {
+    if (!cut.signal.aborted) throw error;
+    signal?.throwIfAborted();
   } finally {
     counter.takeBack(left);
-    await Promise.allSettled(accepting);
+    await Promise.allSettled(arrivals.accepting);
   }
-  await Promise.all(accepting);
-  return wrong;
+  await Promise.all(arrivals.accepting);
+  if (arrivals.told < wanted.length && !cut.signal.aborted)
+    throw new Error("the reader did not tell of all chunks");
+  return cut.signal.aborted;
+}
+
+/** Takes the chunks of a range as they arrive; those that are right leave `left`. */
+function createArrivals(run: IngestRun, wanted: readonly Wanted[], left: Set<Wanted>) {
+  const accepting: Promise<void>[] = [];
+  let told = 0;
+  return {
+    /** To be awaited when the range has ended: until then a failure is nobody's. */
+    accepting,
+    /** How many have arrived. */
+    get told() {
+      return told;
+    },
+    add: (first: number, digests: readonly Digest[]) => {
+      const right: Wanted[] = [];
+      told = first + digests.length;
+      for (const [at, each] of wanted.slice(first, told).entries()) {
+        const actual = digests[at];
+        if (actual !== each.chunk.digest) noteWrong(run, each, actual);
+        else if (left.delete(each)) right.push(each);
+      }
+      const accepted = acceptChunks(run, right);
+      accepted.catch(() => undefined);
+      accepting.push(accepted);
+    },
+  };
+}
+
+function noteWrong(run: IngestRun, wanted: Wanted, actual: Digest | undefined): void {
+  run.wrong.set(wanted, { times: timesWrong(run, wanted) + 1, actual });
+}
+
+function timesWrong({ wrong }: IngestRun, wanted: Wanted): number {
+  return wrong.get(wanted)?.times ?? 0;
 }
 
 async function acceptChunks(run: IngestRun, chunks: readonly Wanted[]): Promise<void> {
@@ -94,6 +133,9 @@ function createCounter(run: IngestRun, wanted: readonly Wanted[]) {
         if (before + part === current.chunk.size) at += 1;
       }
     },
+    /** Whether nothing came of the chunk at this number, nor is under way of those before it. */
+    isBetween: (number: number) =>
+      number === at && wanted.slice(at, at + 1).every((next) => !counted.has(next)),
     takeBack: (chunks: Iterable<Wanted>) => {
       for (const chunk of chunks) {
         const bytes = counted.get(chunk) ?? 0;
@@ -103,11 +145,9 @@ function createCounter(run: IngestRun, wanted: readonly Wanted[]) {
   };
 }
 
-function mismatch(
-  run: IngestRun,
-  { chunk, target }: Wanted,
-  actual: Digest | undefined,
-): ModelError {
+function mismatch(run: IngestRun, wanted: Wanted): ModelError {
+  const { chunk, target } = wanted;
+  const actual = run.wrong.get(wanted)?.actual;
   const { transfer, index } = run.options;
   const layer = index.layers[chunk.layer]?.digest;
   const what = `layer ${layer} at byte ${chunk.offset} (for ${target.wanted.file.path})`;

@@ -21,6 +21,11 @@ export interface IngestRun {
   readonly intake: Intake;
   readonly reservation: Reservation;
   readonly tally: Tally;
+  /** Chunks of which other bytes came: how often, and what they were the last time. */
+  readonly wrong: Map<
+    WantedChunk<ChunkTarget>,
+    { readonly times: number; readonly actual: Digest | undefined }
+  >;
 }
 
 /** Brings files that the caller has claimed: chunks that are here by copy, the rest by ranges. */
@@ -31,12 +36,12 @@ export async function ingestFiles(
 ): Promise<void> {
   const intake = await openIntake(options, files);
   using reservation = await options.store.ledger.reserve(intake.missingBytes);
-  const run = { options, intake, reservation, tally };
+  const run: IngestRun = { options, intake, reservation, tally, wrong: new Map() };
   for (const { wanted, bytes } of intake.resumed) tally.addReused(wanted, bytes);
   const absent = await copyLocal(run, local);
-  const { transfer } = options;
+  const { transfer, signal } = options;
   const { ranges, repeats } = planFetches(absent, transfer.rangeBytes);
-  await transfer.forEachRange(ranges, (range) => fetchRange(run, range));
+  await transfer.forEachRange(ranges, (range, turn) => fetchRange(run, range, turn), { signal });
   for (const { from, to } of repeats)
     if (!(await copyChunk(run, to, { donor: await whereNow(run, from), rotten: new Set() })))
       throw new ModelError(

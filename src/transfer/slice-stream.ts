@@ -83,6 +83,7 @@ export function openSliceStream(options: SliceStreamOptions): SliceStream {
       }
     },
     fetch: async (wanted, { signal, onBytes } = {}) => {
+      signal?.throwIfAborted();
       let came = 0;
       const stop = () => void thread.ask({ type: "abort", stream }).catch(() => undefined);
       signal?.addEventListener("abort", stop, { once: true });

@@ -1,12 +1,9 @@
-import { checkCount } from "../core/count.ts";
-import {
-  type BlobSource,
-  createBlobRangeReader,
-  createSocketRangeReader,
-} from "./blob-range-reader.ts";
-import { type DiskThreads, startDiskThreads } from "./disk-threads.ts";
-import { forEachRamping, type RampOptions } from "./ramp.ts";
+import type { Abortable } from "../core/progress.ts";
+import type { BlobSource } from "./blob-range-reader.ts";
+import type { DiskThreads } from "./disk-threads.ts";
 import type { RangeReader } from "./range-reader.ts";
+import { openTransferPool } from "./transfer-pool.ts";
+import type { Turn } from "./turn-queue.ts";
 
 /** How bytes are brought here. The defaults were measured (docs/performance.md). */
 export interface TransferOptions {
@@ -23,54 +20,33 @@ export interface TransferOptions {
    * requests: registries count them.
    */
   readonly rangeBytes?: number | undefined;
-  /** Memory for bytes between network and disk, all connections together. Default 16 MiB. */
+  /**
+   * Memory for bytes between network and disk, all connections together. Default 16 MiB. Where it is
+   * less than 128 KiB for each there are fewer connections.
+   */
   readonly bufferBytes?: number | undefined;
   /** False has HTTP read on the main thread only, as it is through a proxy. Default true. */
   readonly sockets?: boolean | undefined;
 }
 
-const defaultConnections = 16;
-const connectionsPerThread = 2;
-/** Threads that wait this share of the time have time for more connections. */
-const waitingShare = 0.3;
-const defaultBufferBytes = 16_777_216;
-/** What one connection may read at once. */
-const bufferLimits = { least: 131_072, most: 1_048_576 };
-
-/** What reads ranges into files, as the options say. */
+/** What reads ranges into files, as the options say. Disposing of it waits for its ranges. */
 export interface Transfer extends AsyncDisposable {
   readonly reader: RangeReader;
   readonly disk: DiskThreads;
   readonly rangeBytes: number | undefined;
-  /** Works on ranges, several at once. Rejects like `forEachConcurrently`. */
+  /**
+   * Works on ranges, several at once. `work` resolves to what it left of a range because its turn was
+   * over; that is worked on later. Rejects like `forEachConcurrently`, also on an abort.
+   */
   forEachRange<Range>(
-    ranges: Iterable<Range>,
-    work: (range: Range) => Promise<void>,
+    ranges: readonly Range[],
+    work: (range: Range, turn: Turn) => Promise<readonly Range[]>,
+    options?: Abortable,
   ): Promise<void>;
 }
 
-/** Starts the threads of a transfer. Throws INVALID_ARGUMENT for an option that makes no sense. */
+/** A transfer with a pool of its own. Throws INVALID_ARGUMENT for an option that makes no sense. */
 export function openTransfer(source: BlobSource, options: TransferOptions = {}): Transfer {
-  for (const name of ["connections", "rangeBytes", "bufferBytes"] as const)
-    checkCount(name, options[name] ?? 1);
-  const { connections = defaultConnections, threads, rangeBytes, sockets = true } = options;
-  const disk = startDiskThreads(threads);
-  const share = Math.floor((options.bufferBytes ?? defaultBufferBytes) / connections);
-  const bufferBytes = Math.min(bufferLimits.most, Math.max(bufferLimits.least, share));
-  const reader = sockets
-    ? createSocketRangeReader(source, disk, bufferBytes)
-    : createBlobRangeReader(source, disk);
-  const dispose = () => disk[Symbol.asyncDispose]();
-  const ramp: RampOptions = {
-    least: connectionsPerThread * disk.limit,
-    most: connections,
-    hasTime: () => disk.idleShare() > waitingShare,
-  };
-  return {
-    reader,
-    disk,
-    rangeBytes,
-    forEachRange: (ranges, work) => forEachRamping(ranges, ramp, work),
-    [Symbol.asyncDispose]: dispose,
-  };
+  const pool = openTransferPool(options);
+  return { ...pool.open(source), [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() };
 }

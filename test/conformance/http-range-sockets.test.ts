@@ -22,7 +22,7 @@ async function openSocketReader(
 ): Promise<HttpReaderUnderTest> {
   const repository = await openRegistryRepository(setup);
   return {
-    reader: createSocketRangeReader(repository, threads, 262_144),
+    reader: createSocketRangeReader(repository, threads, () => 262_144),
     requests: repository.requests,
     keepsConnections: true,
     [Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),

@@ -62,7 +62,7 @@ describeRangeReader("blobs of an OCI layout", overLayout);
 describeRangeReader("blobs over HTTP", overHttp(createBlobRangeReader));
 describeRangeReader(
   "blobs over sockets",
-  overHttp((source, disk) => createSocketRangeReader(source, disk, 262_144)),
+  overHttp((source, disk) => createSocketRangeReader(source, disk, () => 262_144)),
 );
 
 test("over sockets no byte of a plain answer takes another way", async () => {
@@ -82,7 +82,7 @@ test("over sockets no byte of a plain answer takes another way", async () => {
       throw new Error("read as a stream");
     },
   };
-  const reader = createSocketRangeReader(source, disk, 262_144);
+  const reader = createSocketRangeReader(source, disk, () => 262_144);
   const slices = [{ path: undefined, offset: 0, size: layer.byteLength }];
   const range = { layer: digest, offset: 0, length: layer.byteLength };
   expect(await reader.readInto(range, slices)).toEqual([digest]);

@@ -24,13 +24,21 @@ export interface RangeFetcher {
   fetch(wanted: RangeFetch, onBytes: (bytes: Uint8Array) => void): RunningFetch;
 }
 
-/** Creates a fetcher; its connections end with the thread, or when the other side closes them. */
+/**
+ * Creates a fetcher; its connections end with the thread, or when the other side closes them. One
+ * that no fetch uses gives way to the first to another place, and so does its memory.
+ */
 export function createRangeFetcher(): RangeFetcher {
   const connections = new Map<string, HttpConnection[]>();
   const trust = createTrust();
 
   function connect(wanted: RangeFetch, url: URL): HttpConnection {
     const { timeouts, bufferBytes, ca, guard } = wanted;
+    connections
+      .values()
+      .map(takeIdle)
+      .find((idle) => idle !== undefined)
+      ?.destroy();
     const secureContext = url.protocol === "https:" ? trust(ca) : undefined;
     return openConnection({ url, secureContext, bufferBytes, guard, ...timeouts });
   }
@@ -38,8 +46,9 @@ export function createRangeFetcher(): RangeFetcher {
   return {
     fetch(wanted, onBytes) {
       const url = new URL(wanted.url);
+      const { bufferBytes, ca, guard } = wanted;
       // A connection made for one who may go anywhere is none for one who may not.
-      const key = `${url.origin} ${wanted.ca.join("")} ${JSON.stringify(wanted.guard)}`;
+      const key = JSON.stringify([url.origin, bufferBytes, ca, guard]);
       const kept = connections.get(key) ?? [];
       connections.set(key, kept);
       const { range, headers } = wanted;

@@ -1,5 +1,4 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { forEachConcurrently } from "../../../src/core/concurrently.ts";
 import { createDigestHash, type Digest } from "../../../src/core/digest.ts";
 import { emptyConnection } from "../../../src/model/connection.ts";
 import { mediaTypes } from "../../../src/oci/media-types.ts";
@@ -7,9 +6,11 @@ import type { Repository } from "../../../src/oci/repository.ts";
 import { createBlobRangeReader } from "../../../src/transfer/blob-range-reader.ts";
 import type { DiskThreads } from "../../../src/transfer/disk-threads.ts";
 import type { SourceSlice } from "../../../src/transfer/disk-worker.ts";
+import { forEachInTurn } from "../../../src/transfer/in-turns.ts";
 import type { PresentOptions } from "../../../src/transfer/present.ts";
 import type { LayerRange, RangeReader } from "../../../src/transfer/range-reader.ts";
 import { createSliceWriter } from "../../../src/transfer/slice-writer.ts";
+import { createTurnQueue, type Turn } from "../../../src/transfer/turn-queue.ts";
 import type { Target } from "./catalogue.ts";
 import { tick, ticks } from "./ticks.ts";
 
@@ -41,9 +42,13 @@ export function memoryTransfer(
   threads: DiskThreads | undefined,
   onPiece: OnPiece,
 ): PresentOptions["transfer"] {
+  const queue = createTurnQueue({ connections: 2, connectionsPerProvider: 2 });
+  const line = queue.openLine({ provider: target.origin.host, priority: () => "mount" });
+  const impatient = createImpatience();
   const shared: Pick<PresentOptions["transfer"], "rangeBytes" | "forEachRange"> = {
     rangeBytes: undefined,
-    forEachRange: (ranges, work) => forEachConcurrently(ranges, 2, work),
+    forEachRange: (ranges, work, options) =>
+      forEachInTurn(line, ranges, (range) => work(range, impatient()), options),
   };
   if (threads === undefined)
     return { ...shared, disk: inlineDisk, reader: inlineReader(target, onPiece) };
@@ -58,6 +63,15 @@ export function memoryTransfer(
     },
   };
   return { ...shared, disk: threads, reader: createBlobRangeReader(source, threads) };
+}
+
+/** Gives turns that are over after every third chunk, as if others waited all the time. */
+function createImpatience(): () => Turn {
+  let asked = 0;
+  return () => {
+    let isOver = false;
+    return { onCall: () => undefined, isOver: () => (isOver ||= ++asked % 3 === 0) };
+  };
 }
 
 async function* readPieces(
@@ -98,6 +112,7 @@ function inlineReader(target: Target, onPiece: OnPiece): RangeReader {
 
 const inlineDisk: DiskThreads = {
   limit: 0,
+  running: 0,
   start: () => undefined,
   idleShare: () => 0,
   openStream: () => {
