@@ -97,25 +97,22 @@ export function createTurnQueue(initial: TurnLimits): TurnQueue {
     const turn: RunningTurn = { line, isOver: false, call: undefined };
     running.add(turn);
     line.lastBegun = ++begun;
-    const isOver = () => (turn.isOver ||= isSurplus(turn) || isOutranked(turn));
+    const isOver = () => (turn.isOver ||= shouldEnd(turn));
     const onCall = (listener: () => void) => void (turn.call = listener);
     const end = () => {
-      if (running.delete(turn)) giveOut();
+      running.delete(turn);
+      giveOut();
     };
     [...line.takers].find((taker) => taker.waiting > 0)?.begin({ isOver, onCall }, end);
   }
 
-  /** The turns that are not about to end. */
-  const staying = () => [...running].filter((turn) => !turn.isOver);
-
-  function isSurplus({ line }: RunningTurn): boolean {
-    const turns = staying();
-    return roomInAll(turns) < 0 || roomAt(line.provider, turns) < 0;
-  }
-
-  /** Whether its end would let one begin that goes before it and has no turn coming. */
-  function isOutranked({ line }: RunningTurn): boolean {
-    const turns = staying();
+  /**
+   * Whether its end would let one begin that goes before it and has no turn coming. Also when there
+   * are too many: then even no claims are more than the room.
+   */
+  function shouldEnd({ line }: RunningTurn): boolean {
+    // Those that were told to end count as ended.
+    const turns = [...running].filter((turn) => !turn.isOver);
     const claims = new Map<string, number>();
     for (const other of lines) {
       const before = claims.get(other.provider) ?? 0;

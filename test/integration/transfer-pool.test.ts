@@ -63,6 +63,11 @@ async function bring(model: TestModel, transfer: Transfer, signal?: AbortSignal)
 
 const readsOf = (model: TestModel) => proxy.reads.filter(({ digest }) => model.layers.has(digest));
 const passedOf = (model: TestModel) => readsOf(model).reduce((sum, { passed }) => sum + passed, 0);
+/** Whether of the first two reads of the large model one has ended. */
+const isOneCut = () =>
+  readsOf(large)
+    .slice(0, 2)
+    .filter(({ isOpen }) => isOpen).length === 1;
 const openReads = () => proxy.reads.filter(({ isOpen }) => isOpen);
 
 /** Rejects reads of files of the store that are not those of the model. */
@@ -98,6 +103,7 @@ describe("a waiting mount, when a prefetch has all connections", () => {
     // Into the third: without a connection that is let go, the mount would wait for ever.
     proxy.allow(({ digest }) => (large.layers.has(digest) ? 2.5 * mebi : Infinity));
     expect(await mount).toEqual({ moved: small.bytes, reused: 0 });
+    await proxy.until(isOneCut);
     proxy.allow(() => Infinity);
     expect(await prefetch).toEqual({ moved: large.bytes, reused: 0 });
     expect(passedOf(small)).toBe(small.bytes);
@@ -116,6 +122,7 @@ describe("a waiting mount, when a prefetch has all connections", () => {
     const prefetch = bring(large, pool.open(repository, { priority: () => "prefetch" }));
     await proxy.until(() => readsOf(large).length === 2);
     expect((await bring(small, pool.open(repository))).moved).toBe(small.bytes);
+    await proxy.until(isOneCut);
     proxy.allow(() => Infinity);
     expect((await prefetch).moved).toBe(large.bytes);
     expect(passedOf(large)).toBe(large.bytes);
