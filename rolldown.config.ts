@@ -9,6 +9,7 @@ import type { Plugin, RolldownOptions } from "rolldown";
 const options: RolldownOptions = {
   input: {
     cli: "src/cli/main.ts",
+    csi: "csi/main.ts",
     index: "src/index.ts",
     // Each is started as a file beside the code that starts it (src/core/worker-url.ts).
     "chunk-worker": "src/pack/chunk-worker.ts",
@@ -16,6 +17,8 @@ const options: RolldownOptions = {
     "hash-worker": "src/pack/hash-worker.ts",
   },
   platform: "node",
+  // A native module, which stays a file of its own.
+  external: ["koffi"],
   plugins: [keepLicences()],
   output: { dir: "dist", format: "esm", cleanDir: true },
 };

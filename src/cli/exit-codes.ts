@@ -49,6 +49,10 @@ export const errorExitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   REGISTRY_LIMIT: exitCodes.refused,
   REGISTRY_PROTOCOL: exitCodes.refused,
   BLOB_UNKNOWN: exitCodes.refused,
+  AGENT_UNAVAILABLE: exitCodes.unreachable,
+  AGENT_FAILED: exitCodes.unexpected,
+  LEASE_EXISTS: exitCodes.refused,
+  MOUNT_FAILED: exitCodes.local,
   CANCELLED: exitCodes.other,
 };
 

@@ -41,6 +41,8 @@ export const helpTopics: readonly HelpTopic[] = [
 
   BALLAST_STORE             the store, where --store is not given. Without both it is
                             $XDG_CACHE_HOME/ballast, else ~/.cache/ballast
+  BALLAST_RUN               the folder of the agent's sockets, where --run is not given.
+                            Without both it is /run/ballast
   BALLAST_USERNAME, BALLAST_PASSWORD
                             a login for every registry that asks for one
   BALLAST_TOKEN             a registry token, instead of these two

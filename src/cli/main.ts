@@ -1,6 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { isAbsolute, join } from "node:path";
-import { readVersion } from "./version.ts";
+import { readVersion } from "../core/version.ts";
 
 // Everything else is loaded after this, so that it comes from the cache and `--version` from here.
 const [first, ...rest] = process.argv.slice(2);
@@ -10,11 +10,11 @@ else await start();
 
 async function start(): Promise<void> {
   cacheCompiledCode();
-  const { catchStopSignals } = await import("./stop-signals.ts");
+  const { catchStopSignals, onHangUp } = await import("./stop-signals.ts");
   const { runCommandLine } = await import("./program.ts");
   const { stdin, stdout, stderr, env: environment } = process;
   using stop = catchStopSignals();
-  const terminal = { stdin, stdout, stderr, environment, ...stop };
+  const terminal = { stdin, stdout, stderr, environment, onHangUp, ...stop };
   process.exitCode = await runCommandLine(process.argv.slice(2), terminal);
 }
 

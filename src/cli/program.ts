@@ -1,11 +1,16 @@
 import { Command, CommanderError } from "commander";
 import { ModelError } from "../core/errors.ts";
+import { readVersion } from "../core/version.ts";
+import { addAgent } from "./commands/agent.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addHelp, describeTopics } from "./commands/help.ts";
 import { addInspect } from "./commands/inspect.ts";
+import { addMount } from "./commands/mount.ts";
+import { addPrefetch } from "./commands/prefetch.ts";
 import { addPull } from "./commands/pull.ts";
 import { addPush } from "./commands/push.ts";
 import { addRegistry } from "./commands/registry.ts";
+import { addStatus } from "./commands/status.ts";
 import { addStore } from "./commands/store.ts";
 import { addVerify } from "./commands/verify.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
@@ -13,7 +18,6 @@ import { describeFailure, type Failure, printFailure } from "./failure.ts";
 import { findMistake } from "./mistakes.ts";
 import { createOutput, type Output, tolerateClosedReader } from "./output.ts";
 import type { Terminal } from "./terminal.ts";
-import { readVersion } from "./version.ts";
 
 const epilogue = `
 Examples:
@@ -67,6 +71,10 @@ export function createProgram(terminal: Terminal, output: Output): Command {
   for (const add of [addPush, addPull, addInspect, addDiff, addVerify])
     add(program, terminal, output);
   program.commandsGroup("Node:");
+  addAgent(program, terminal);
+  addPrefetch(program, terminal, output);
+  addStatus(program, terminal, output);
+  addMount(program, terminal, output);
   addStore(program, terminal, output);
   program.commandsGroup("Registry:");
   addRegistry(program, terminal, output);

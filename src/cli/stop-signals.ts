@@ -34,3 +34,9 @@ export function catchStopSignals(): Stop & Disposable {
   process.on("SIGTERM", stop);
   return { signal: controller.signal, stoppedBy: () => stoppedBy, [Symbol.dispose]: release };
 }
+
+/** Calls `listener` at each SIGHUP until disposed. */
+export function onHangUp(listener: () => void): Disposable {
+  process.on("SIGHUP", listener);
+  return { [Symbol.dispose]: () => void process.off("SIGHUP", listener) };
+}

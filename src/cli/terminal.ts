@@ -15,6 +15,8 @@ export interface Terminal extends Stop {
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly environment: Environment;
+  /** Calls the listener at each SIGHUP, until disposed; without listeners it ends the process. */
+  readonly onHangUp: (listener: () => void) => Disposable;
 }
 
 /** Tells whether a stream moves its cursor when told so. */

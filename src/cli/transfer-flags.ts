@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ModelError } from "../core/errors.ts";
+import { parseSize } from "../core/size.ts";
 import type { CallOptions } from "../model/connection.ts";
-import { parseSize } from "./flag-values.ts";
 
 export interface TransferFlags {
   readonly connections?: string | undefined;
@@ -25,7 +25,7 @@ export function addFetchFlags(command: Command): Command {
       "--range-size <SIZE>",
       "most bytes asked for at once (default: 64MiB, more for models above 24GiB)",
     )
-    .option("--buffer-size <SIZE>", "memory for bytes from the network (default: 8MiB)");
+    .option("--buffer-size <SIZE>", "memory for bytes from the network (default: 16MiB)");
 }
 
 /** Reads them. Throws INVALID_ARGUMENT for what is no count or size. */

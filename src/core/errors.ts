@@ -32,6 +32,10 @@ export const errorCodes = {
   STORE_IO: { retryable: false },
   MODEL_IN_USE: { retryable: false },
   VERIFY_FAILED: { retryable: false },
+  AGENT_UNAVAILABLE: { retryable: true },
+  AGENT_FAILED: { retryable: false },
+  LEASE_EXISTS: { retryable: false },
+  MOUNT_FAILED: { retryable: true },
   CANCELLED: { retryable: false },
 } as const;
 

@@ -3,7 +3,7 @@ import { type Digest, parseDigest } from "./digest.ts";
 import { ModelError } from "./errors.ts";
 
 /** A model in a registry: `host[:port]/repository[:tag][@digest]`. */
-interface RegistryReference {
+export interface RegistryReference {
   readonly kind: "registry";
   /** Host and, where given, port. */
   readonly host: string;

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
-const program = join(import.meta.dirname, "../../bin/ballast");
+/** The program of this checkout. */
+export const program: string = join(import.meta.dirname, "../../bin/ballast");
 
 /** A `ballast` command that runs as a process of its own, as a user would run it. */
 export interface RunningBallast<T> {

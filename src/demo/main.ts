@@ -10,7 +10,7 @@ import { openWorkplace } from "./workplace.ts";
 const usage = `Usage: npm run demo [-- PATH]
 
 Without PATH: makes a 512 MiB model and three descendants, pushes and pulls them, kills a
-pull in the middle, resumes it and checks every byte. With PATH: the same with one model of
+pull in the middle, resumes it, checks every byte and, where it may, mounts one. With PATH: the same with one model of
 yours, a folder or a file, which is only read.`;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -36,8 +36,8 @@ async function start(args: readonly string[]): Promise<void> {
 
 async function showAll(path: string | undefined): Promise<void> {
   const { signal } = stop;
-  // At the worst moment: one model at its source, and all of them in the registry and in the store.
-  const needed = path === undefined ? 5 * 1024 ** 3 : 3 * (await sizeOf(resolve(path)));
+  // At the worst moment: all models in the registry and in the store, one at its source or on the node.
+  const needed = path === undefined ? 5 * 1024 ** 3 : 4 * (await sizeOf(resolve(path)));
   await using workplace = await openWorkplace(needed);
   const folder = workplace.path;
   say("A registry on this machine, a store, and models on their way from one to the other.");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { formatBytes, formatCount, formatSeconds } from "../cli/amounts.ts";
 import { type Journey, openStage, type Stage } from "./journey.ts";
 import type { LlamaShape } from "./llama-shape.ts";
+import { type MountedModel, tourNode } from "./node-tour.ts";
 import { listSamples } from "./sample-models.ts";
 
 export interface TourOptions {
@@ -18,6 +19,7 @@ export async function tourSamples(shape: LlamaShape, options: TourOptions): Prom
   const { folder, signal, say } = options;
   await using stage = await openStage(folder, signal);
   const journeys: Journey[] = [];
+  let last: MountedModel | undefined;
   for (const [at, sample] of listSamples(shape).entries()) {
     signal.throwIfAborted();
     say("");
@@ -25,9 +27,12 @@ export async function tourSamples(shape: LlamaShape, options: TourOptions): Prom
     const source = join(folder, sample.tag);
     await sample.write(source, signal);
     const reference = `${stage.address}/demo/llama:${sample.tag}`;
-    journeys.push(await travel(stage, { source, reference, interrupt: at === 0, say }));
+    const { journey, files } = await travel(stage, { source, reference, interrupt: at === 0, say });
+    journeys.push(journey);
+    last = { reference, files };
     await rm(source, { recursive: true });
   }
+  if (last !== undefined) await tourNode(last, options);
   return journeys;
 }
 
@@ -37,7 +42,9 @@ export async function tourOwnModel(source: string, options: TourOptions): Promis
   await using stage = await openStage(folder, signal);
   say("");
   const reference = `${stage.address}/demo/model:v1`;
-  return [await travel(stage, { source, reference, interrupt: true, say })];
+  const { journey, files } = await travel(stage, { source, reference, interrupt: true, say });
+  await tourNode({ reference, files }, options);
+  return [journey];
 }
 
 interface Trip {
@@ -47,7 +54,11 @@ interface Trip {
   readonly say: (line: string) => void;
 }
 
-async function travel(stage: Stage, trip: Trip): Promise<Journey> {
+/** Resolves with where the files were pulled to, too. */
+async function travel(
+  stage: Stage,
+  trip: Trip,
+): Promise<{ readonly journey: Journey; readonly files: string }> {
   const { source, reference, say } = trip;
   say(`   $ ballast push ${source} ${reference}`);
   const push = await stage.push(source, reference);
@@ -64,7 +75,7 @@ async function travel(stage: Stage, trip: Trip): Promise<Journey> {
   const checkedFiles = await stage.compare(source, pull.result.path);
   if (checkedFiles !== files) throw new Error(`${checkedFiles} of ${files} files were pulled`);
   say(`     sha256 of ${formatCount(files, "file")}: equal to the source's, every one`);
-  return {
+  const journey = {
     tag: reference.slice(reference.lastIndexOf(":") + 1),
     totalBytes: bytes.total,
     push: { ...bytes, seconds: push.seconds },
@@ -72,6 +83,7 @@ async function travel(stage: Stage, trip: Trip): Promise<Journey> {
     resumed,
     checkedFiles,
   };
+  return { journey, files: pull.result.path };
 }
 
 /** Kills a pull about half-way: layers are asked for in ranges of at most 64 MiB. */

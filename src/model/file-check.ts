@@ -21,6 +21,12 @@ const lostCodes: readonly (string | undefined)[] = ["EIO", "EUCLEAN", "EBADMSG"]
 /** Chunks hashed per question to a disk thread. */
 const batchChunks = 8;
 
+export interface CheckOptions extends Abortable {
+  readonly onChecked?: ((bytes: number) => void) | undefined;
+  /** Waited for before that many bytes are read: a check that must not disturb is slowed by it. */
+  readonly pace?: ((bytes: number) => Promise<void>) | undefined;
+}
+
 /**
  * Reads a whole file and compares it with its chunk list; none wrong means every byte is right. A
  * file of another length is wrong as a whole, unread; what the disk cannot read is wrong too.
@@ -29,7 +35,7 @@ export async function findWrongRanges(
   disk: DiskThreads,
   path: string,
   file: IndexedFile,
-  options: Abortable & { readonly onChecked?: ((bytes: number) => void) | undefined } = {},
+  options: CheckOptions = {},
 ): Promise<WrongRange[]> {
   if ((await stat(path)).size !== file.size) return [{ offset: 0, size: file.size }];
   const offsets = chunkOffsets(file);
@@ -38,9 +44,11 @@ export async function findWrongRanges(
     return { path, offset, size, digest };
   });
   const wrong: WrongRange[] = [];
-  for (let at = 0; at < slices.length; at += batchChunks) {
+  const step = options.pace === undefined ? batchChunks : 1;
+  for (let at = 0; at < slices.length; at += step) {
+    const batch = slices.slice(at, at + step);
+    await options.pace?.(batch.reduce((sum, { size }) => sum + size, 0));
     options.signal?.throwIfAborted();
-    const batch = slices.slice(at, at + batchChunks);
     const digests = await hashReadable(disk, batch);
     for (const [number, { digest, offset, size }] of batch.entries()) {
       const actual = digests[number];

@@ -162,7 +162,8 @@ function open(
   return openStore(root, { ...kind, wait: waitForLock, signal, onWait });
 }
 
-async function fillTree(store: Store, work: PullWork): Promise<Pulled> {
+/** Makes the chosen files present in a store, and the tree that shows them. Idempotent. */
+export async function fillTree(store: Store, work: PullWork): Promise<Pulled> {
   const { opened, files } = work;
   const bytes = await bringFiles(store, work);
   const { treeId } = opened.record;

@@ -8,7 +8,7 @@ import { quarantineFile } from "../store/quarantine.ts";
 import { withReserve } from "../store/reserve.ts";
 import type { Store } from "../store/store.ts";
 import { startDiskThreads } from "../transfer/disk-threads.ts";
-import { findWrongRanges } from "./file-check.ts";
+import { type CheckOptions, findWrongRanges } from "./file-check.ts";
 
 /** What a scrub read and what it found wrong. */
 export interface Scrub {
@@ -19,20 +19,28 @@ export interface Scrub {
 }
 
 /** Re-reads every whole file of a store against its chunk list; rotten ones go to quarantine. */
-export async function scrub(store: Store, options: RunOptions): Promise<Scrub> {
-  const { signal, onProgress } = options;
+export async function scrub(
+  store: Store,
+  options: RunOptions & Pick<CheckOptions, "pace">,
+): Promise<Scrub> {
+  const { signal, onProgress, pace } = options;
   const files = await storedFiles(store);
   const bytes = [...files.values()].reduce((sum, file) => sum + file.size, 0);
   onProgress?.({ type: "start", activity: "verify", totalBytes: bytes, files: files.size });
   const problems: { path: string; problem: string }[] = [];
-  await using disk = startDiskThreads();
-  await forEachConcurrently(files, 2, async ([id, file]) => {
+  await using disk = startDiskThreads(pace === undefined ? undefined : 1);
+  await forEachConcurrently(files, pace === undefined ? 2 : 1, async ([id, file]) => {
     signal?.throwIfAborted();
     const path = store.paths.file(id);
     const { path: name, size: fileSize } = file;
     const onChecked = (count: number) =>
       onProgress?.({ type: "bytes", path: name, fileSize, bytes: count, how: "checked" });
-    const wrong = await findWrongRanges(disk, path, file, { signal, onChecked });
+    const check = findWrongRanges(disk, path, file, { signal, onChecked, pace });
+    const wrong = await check.catch(async (error: unknown) => {
+      if (await pathExists(path)) throw error;
+      // Evicted meanwhile: a slow scrub outlives files.
+      return [];
+    });
     if (wrong.length === 0) return;
     const isUnreadable = wrong.some((range) => range.isUnreadable === true);
     const lost = wrong.reduce((sum, { size }) => sum + size, 0);
@@ -46,7 +54,7 @@ export async function scrub(store: Store, options: RunOptions): Promise<Scrub> {
 async function setAside(store: Store, id: string, isUnreadable: boolean): Promise<string> {
   if (store.isReadOnly) return "the store is read-only, so it stays in use";
   const name = isUnreadable ? `${id}.unreadable` : id;
-  await withReserve(store.paths, () => quarantineFile(store.paths, id, name));
+  await withReserve(store.paths, () => quarantineFile(store, id, name));
   return `moved to quarantine/${name}`;
 }
 

@@ -5,6 +5,7 @@ import { type Digest, isDigest } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { parseReference, repositoryName } from "../core/reference.ts";
+import type { Watermarks } from "../store/eviction.ts";
 import { collect, exclusiveBytes, removeModelRecord } from "../store/garbage.ts";
 import { listRecords, type StoredRecord } from "../store/model-record.ts";
 import { setPinned } from "../store/pin.ts";
@@ -96,11 +97,15 @@ export async function collectGarbage(
   options: StoreOptions & { maxBytes?: number | undefined; dryRun?: boolean | undefined },
 ): Promise<FreedBytes> {
   const { maxBytes, dryRun, signal } = options;
-  const bytes = maxBytes === undefined ? undefined : { high: maxBytes, low: maxBytes };
   return withStore(options, async (store) => {
-    const swept = await collect(store, { watermarks: { bytes }, dryRun, signal });
+    const swept = await collect(store, { watermarks: upTo(maxBytes), dryRun, signal });
     return { removed: swept.removed.map(nameOf), freed: swept.freedBytes };
   });
+}
+
+/** Watermarks that leave so many bytes of files; undefined leaves all. */
+export function upTo(maxBytes: number | undefined): Watermarks {
+  return { bytes: maxBytes === undefined ? undefined : { high: maxBytes, low: maxBytes } };
 }
 
 /** Keeps a model from being evicted (`pinned: true`), or lets it go again. Idempotent. */
@@ -144,7 +149,11 @@ async function withStore<T>(
   }
 }
 
-async function findModel(store: Store, text: string): Promise<StoredRecord> {
+/**
+ * The one model that a reference with tag or digest, or a manifest digest alone, names. Rejects with
+ * NOT_FOUND, and INVALID_ARGUMENT when it names several.
+ */
+export async function findModel(store: Store, text: string): Promise<StoredRecord> {
   const matches = (await listRecords(store.paths)).filter(matcher(text));
   const [found, second] = matches;
   if (found === undefined)
@@ -174,6 +183,7 @@ function matcher(text: string): (record: StoredRecord) => boolean {
     (tag === undefined || digest !== undefined || record.tags.includes(tag));
 }
 
-function nameOf(record: StoredRecord): string {
+/** `repository@sha256:...` */
+export function nameOf(record: StoredRecord): string {
   return `${record.origin.name}@${record.manifest}`;
 }

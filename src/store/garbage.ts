@@ -116,7 +116,8 @@ async function clean(
     const kept = new Map([...needs].filter(([record]) => !removed.includes(record)));
     const unneeded = content.difference(countOwners(kept));
     const freedBytes = sumOf(unneeded, await measure(unneeded));
-    if (!dryRun) await hide(paths, { kept, removed, unneeded }, trashed);
+    const leased = [...kept.keys()].filter(store.isLeased);
+    if (!dryRun) await hide(paths, { kept, removed, unneeded, leased }, trashed);
     return { freedBytes, removed };
   };
   return store.collections.hold(
@@ -158,10 +159,12 @@ async function hide(
     kept,
     removed,
     unneeded,
+    leased,
   }: {
     readonly kept: Needs;
     readonly removed: readonly StoredRecord[];
     readonly unneeded: Iterable<string>;
+    readonly leased: readonly StoredRecord[];
   },
   trashed: string[],
 ): Promise<void> {
@@ -179,6 +182,12 @@ async function hide(
   await dropOthers(
     paths.trees,
     records.map((record) => record.treeId),
+  );
+  const shown = new Set(leased.map((record) => record.treeId));
+  const retired = await namesIn(paths.retired);
+  await dropOthers(
+    paths.retired,
+    retired.filter((name) => shown.has(name.slice(0, name.lastIndexOf("-")))),
   );
   await forEachConcurrently(unneeded, 16, drop);
   await dropOthers(

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ModelError, systemCode } from "../core/errors.ts";
 import { tryFileLock, withFileLock } from "../core/file-lock.ts";
 import type { Abortable } from "../core/progress.ts";
+import { withShortPath } from "../core/short-path.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
-import { withShortPath } from "./short-path.ts";
 
 /** Between two looks at a lock that is held. */
 const pauseMs = 200;

@@ -5,6 +5,7 @@ import { isRecord } from "../core/chunk-index.ts";
 import { type Digest, digestHex, isDigest } from "../core/digest.ts";
 import { writeFileDurably } from "../core/durable-file.ts";
 import { makeFolder } from "../core/make-folder.ts";
+import { parseOrUndefined } from "../core/parse-or-undefined.ts";
 import type { Origin, StorePaths } from "./store-paths.ts";
 
 /** That an origin gave us a model: which manifest, which tree, under which tags. */
@@ -82,13 +83,14 @@ export async function sweepRecords(paths: StorePaths): Promise<void> {
 /** All records, of every origin or of one host. Files that are no record are passed over. */
 export async function listRecords(paths: StorePaths, host?: string): Promise<StoredRecord[]> {
   const top = host === undefined ? paths.grants : join(paths.grants, host);
-  const records: StoredRecord[] = [];
-  for (const path of await listEntries(top)) {
-    if (!/^[0-9a-f]{64}\.json$/.test(basename(path))) continue;
-    const record = await readRecordFile(path);
-    if (record !== undefined) records.push(record);
-  }
-  return records;
+  return readRecords(await listEntries(top));
+}
+
+/** All records of one origin. */
+export async function listRecordsOf(paths: StorePaths, origin: Origin): Promise<StoredRecord[]> {
+  const folder = folderOf(paths, origin);
+  const names = (await readdir(folder).catch(undefinedIfMissing)) ?? [];
+  return readRecords(names.map((name) => join(folder, name)));
 }
 
 /**
@@ -127,6 +129,16 @@ function recordPath(paths: StorePaths, origin: Origin, manifest: Digest): string
 
 function grantPath(paths: StorePaths, record: ModelRecord): string {
   return join(folderOf(paths, record.origin), `${digestHex(record.manifest)}.files`);
+}
+
+async function readRecords(paths: readonly string[]): Promise<StoredRecord[]> {
+  const records: StoredRecord[] = [];
+  for (const path of paths) {
+    if (!/^[0-9a-f]{64}\.json$/.test(basename(path))) continue;
+    const record = await readRecordFile(path);
+    if (record !== undefined) records.push(record);
+  }
+  return records;
 }
 
 /** Paths of all files in folders of records. */
@@ -175,12 +187,4 @@ function asRecord(raw: Record<string, unknown>, lastUsed: Date): StoredRecord | 
     pinned: pinned === true,
     lastUsed,
   };
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

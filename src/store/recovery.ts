@@ -2,6 +2,7 @@ import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathExists } from "../core/absence.ts";
 import { sweepDeadLocks } from "./lock.ts";
+import { namesIn } from "./model-needs.ts";
 import { grantedFiles, listRecords } from "./model-record.ts";
 import { originKey, type StorePaths } from "./store-paths.ts";
 import { emptyTrash } from "./trash.ts";
@@ -12,6 +13,8 @@ export async function recover(paths: StorePaths): Promise<void> {
   await sweepDeadLocks(paths.lock);
   for (const name of await readdir(paths.root))
     if (name.startsWith("VERSION.tmp-")) await rm(join(paths.root, name), { force: true });
+  for (const name of await namesIn(paths.leases))
+    if (name.includes(".tmp-")) await rm(join(paths.leases, name), { force: true });
   const keys = await readdir(paths.ingest);
   const granted = keys.length === 0 ? new Map<string, Set<string>>() : await grantsByOrigin(paths);
   for (const key of keys) {

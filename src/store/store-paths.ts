@@ -12,8 +12,10 @@ export interface StorePaths {
   readonly ingest: string;
   readonly trees: string;
   readonly grants: string;
+  readonly leases: string;
   readonly trash: string;
   readonly quarantine: string;
+  readonly retired: string;
   blob(digest: Digest): string;
   file(id: string): string;
   tree(treeId: string, selection: string): string;
@@ -34,8 +36,10 @@ export function storePaths(root: string): StorePaths {
     ingest: join(root, "ingest"),
     trees,
     grants: join(root, "grants"),
+    leases: join(root, "leases"),
     trash: join(root, "trash"),
     quarantine: join(root, "quarantine"),
+    retired: join(root, "retired"),
     blob: (digest) => join(blobs, digestHex(digest)),
     file: (id) => join(files, id),
     tree: (treeId, selection) => join(trees, treeId, selection, "tree"),

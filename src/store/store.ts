@@ -6,10 +6,16 @@ import { writeFileDurably } from "../core/durable-file.ts";
 import { createMutex, type Mutex } from "../core/mutex.ts";
 import type { Abortable } from "../core/progress.ts";
 import { claimFiles, type FileClaim, type FileClaims } from "./file-claims.ts";
+import {
+  type LeaseRecord,
+  readLeaseRecords,
+  removeLeaseRecord,
+  writeLeaseRecord,
+} from "./lease-record.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { StoredRecord } from "./model-record.ts";
 import { recover } from "./recovery.ts";
-import { keepReserve } from "./reserve.ts";
+import { keepReserve, withReserve } from "./reserve.ts";
 import { type Origin, originKey, type StorePaths, storePaths } from "./store-paths.ts";
 import { claimRoot, type OpenStoreOptions } from "./store-root.ts";
 
@@ -34,6 +40,15 @@ export interface Store extends AsyncDisposable {
    * to remove. Look for the model after that: what is there then stays.
    */
   lease(origin: Origin, manifest: Digest, options?: Abortable): Promise<Disposable>;
+  /**
+   * Keeps a model as `lease` does, beyond the end of this process, until `endLease`. Written when it
+   * resolves, also on a full disk. One of the same id is replaced.
+   */
+  keepLease(lease: LeaseRecord, options?: Abortable): Promise<void>;
+  /** Ends a kept lease. Idempotent. */
+  endLease(id: string): Promise<void>;
+  /** Leases that are kept, those of earlier processes too. */
+  readonly keptLeases: () => readonly LeaseRecord[];
   readonly isLeased: (record: Pick<StoredRecord, "origin" | "manifest">) => boolean;
   /**
    * Held while a lease begins, a record changes, or models are chosen and taken out of sight. For
@@ -53,23 +68,29 @@ export async function openStore(root: string, options: OpenStoreOptions = {}): P
   const paths = storePaths(root);
   const lock = await claimRoot(paths, options);
   const ledger = createLedger(paths.root, options);
-  if (lock === undefined) return createStore(paths, ledger);
+  if (lock === undefined)
+    return createStore(paths, { ledger, kept: await readLeaseRecords(paths) });
   try {
     const { files, blobs, ingest, trees, grants, trash } = paths;
     for (const folder of [files, blobs, ingest, trees, grants, trash])
       await mkdir(folder, { recursive: true });
     await recover(paths);
     await keepReserve(paths);
-    return createStore(paths, ledger, lock);
+    return createStore(paths, { ledger, lock, kept: await readLeaseRecords(paths) });
   } catch (error) {
     await lock[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-function createStore(paths: StorePaths, ledger: Ledger, lock?: AsyncDisposable): Store {
+function createStore(
+  paths: StorePaths,
+  opened: { ledger: Ledger; lock?: AsyncDisposable; kept: readonly LeaseRecord[] },
+): Store {
+  const { ledger, lock } = opened;
   const claims = new Map<string, FileClaims>();
   const leases = new Set<{ readonly key: string }>();
+  const kept = new Map(opened.kept.map((lease) => [lease.id, lease]));
   const changes = createMutex();
   const leaseKey = (origin: Origin, manifest: Digest) => `${originKey(origin)} ${manifest}`;
   return {
@@ -95,9 +116,23 @@ function createStore(paths: StorePaths, ledger: Ledger, lock?: AsyncDisposable):
       await changes.hold(async () => void leases.add(lease), options);
       return { [Symbol.dispose]: () => void leases.delete(lease) };
     },
+    keepLease: (lease, options) =>
+      changes.hold(async () => {
+        await withReserve(paths, () => writeLeaseRecord(paths, lease));
+        kept.set(lease.id, lease);
+      }, options),
+    endLease: (id) =>
+      changes.hold(async () => {
+        if (kept.has(id)) await removeLeaseRecord(paths, id);
+        kept.delete(id);
+      }),
+    keptLeases: () => [...kept.values()],
     isLeased: ({ origin, manifest }) => {
       const wanted = leaseKey(origin, manifest);
-      return leases.values().some(({ key }) => key === wanted);
+      return (
+        leases.values().some(({ key }) => key === wanted) ||
+        kept.values().some((lease) => leaseKey(lease.origin, lease.manifest) === wanted)
+      );
     },
     changes,
     collections: createMutex(),

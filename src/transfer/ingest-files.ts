@@ -14,6 +14,7 @@ import { type ChunkTarget, type Intake, openIntake } from "./intake.ts";
 import type { PresentOptions, WantedFile } from "./present.ts";
 import type { FileSlice } from "./range-reader.ts";
 import type { Tally } from "./tally.ts";
+import type { Turn } from "./turn-queue.ts";
 
 /** What one call of `ingestFiles` works with. */
 export interface IngestRun {
@@ -41,7 +42,10 @@ export async function ingestFiles(
   const absent = await copyLocal(run, local);
   const { transfer, signal } = options;
   const { ranges, repeats } = planFetches(absent, transfer.rangeBytes);
-  await transfer.forEachRange(ranges, (range, turn) => fetchRange(run, range, turn), { signal });
+  // So that those under way at the end are short, and no connection waits long for the last.
+  const longestFirst = ranges.toSorted((one, other) => other.length - one.length);
+  const fetch = (range: (typeof ranges)[number], turn: Turn) => fetchRange(run, range, turn);
+  await transfer.forEachRange(longestFirst, fetch, { signal });
   for (const { from, to } of repeats)
     if (!(await copyChunk(run, to, { donor: await whereNow(run, from), rotten: new Set() })))
       throw new ModelError(
@@ -84,7 +88,7 @@ async function putAside({ options }: IngestRun, rotten: Iterable<string>): Promi
   for (const path of rotten) {
     const message = `${path} has rotted; what is wrong of it is fetched again`;
     onProgress?.({ type: "warning", message });
-    if (dirname(path) === store.paths.files) await quarantineFile(store.paths, basename(path));
+    if (dirname(path) === store.paths.files) await quarantineFile(store, basename(path));
   }
 }
 

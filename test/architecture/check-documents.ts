@@ -1,3 +1,5 @@
+import { splitRow } from "./document-tables.ts";
+
 /**
  * Checks docs/faults.md: each row has a known code (or `-`) and a test that is there. `tests` maps
  * a test file to its source. Returns one sentence per fault.
@@ -44,17 +46,7 @@ export function checkErrorSections(document: string, codes: readonly string[]): 
 /** The cells of each row below the header of the document's tables, without code marks. */
 function tableRows(document: string): string[][] {
   const lines = document.split("\n").filter((line) => line.startsWith("|"));
-  return lines.slice(2).map((line) =>
-    line
-      .replace(/^\||\|\s*$/g, "")
-      .split(/(?<!\\)\|/)
-      .map((cell) =>
-        cell
-          .replaceAll("\\|", "|")
-          .trim()
-          .replace(/^`(.*)`$/, "$1"),
-      ),
-  );
+  return lines.slice(2).map((line) => splitRow(line).map((cell) => cell.replace(/^`(.*)`$/, "$1")));
 }
 
 /** Tells whether `title` is the first argument of a call, as a test's title is. */

@@ -24,12 +24,12 @@ export const parts: Readonly<Record<string, Part>> = {
   trust: { uses: contents },
   pack: { uses: trusted },
   transfer: { uses: trusted },
-  mount: { uses: trusted },
+  mount: { uses: ["core"] },
   model: { uses: verbs },
   agent: { uses: models },
   kubernetes: { uses: [...models, "agent"] },
-  csi: { uses: [...models, "agent"] },
-  cli: { uses: [...domain, "store", "registry", "model", "agent"] },
+  csi: { uses: ["core", "mount", "agent"] },
+  cli: { uses: [...domain, "store", "registry", "mount", "model", "agent"] },
   index: { uses: [...domain, "model"] },
   demo: { uses: ["index", "registry", "cli"] },
 };
@@ -49,9 +49,15 @@ export const doors: readonly {
   },
   {
     of: "agent",
-    from: ["kubernetes", "csi", "cli"],
-    only: /^src\/agent\/(?:api|client)(?:\/|\.ts$)/,
+    from: ["kubernetes", "csi"],
+    only: /^src\/agent\/(?:api|client)\//,
     because: "they run beside the agent and talk to it over its socket",
+  },
+  {
+    of: "agent",
+    from: ["cli"],
+    only: /^src\/agent\/(?:(?:api|client)\/|agent\.ts$|config\.ts$)/,
+    because: "it starts an agent, or talks to one over its socket",
   },
 ];
 
@@ -65,13 +71,19 @@ export const packages: Readonly<
   Record<string, { readonly from: readonly string[]; readonly because: string }>
 > = {
   "@aws-sdk/client-s3": { from: ["src/s3/"], because: "70 ms and 32 MB to load" },
+  "@grpc/grpc-js": { from: ["csi/"], because: "only a kubelet speaks gRPC with us" },
   "@kubernetes/client-node": { from: ["src/kubernetes/"], because: "340 ms and 88 MB to load" },
-  commander: { from: ["src/cli/"], because: "only the command line has flags" },
+  commander: {
+    from: ["src/cli/", "csi/flags.ts"],
+    because: "only the command line has flags",
+  },
+  koffi: { from: ["src/mount/"], because: "a native module, and calls that only Linux has" },
   "p-limit": {
     from: ["src/pack/", "src/transfer/", "src/model/"],
     because: "copies are bounded where they are started",
   },
   picomatch: { from: ["src/core/"], because: "globs mean the same everywhere" },
+  protobufjs: { from: ["csi/rpc/"], because: "only gRPC messages are protobuf" },
   "tar-stream": { from: ["src/pack/", "src/transfer/"], because: "only image layers are tar" },
   undici: {
     from: ["src/registry/client/"],
@@ -90,8 +102,12 @@ export const packages: Readonly<
     ],
     because: "documents are checked where they come in",
   },
-  yaml: { from: ["src/pack/"], because: "only a model card's front matter is YAML" },
+  "prom-client": { from: ["src/agent/"], because: "only the agent has metrics" },
+  yaml: {
+    from: ["src/pack/", "src/agent/"],
+    because: "a model card's front matter and an agent's configuration are YAML",
+  },
 };
 
 /** Who may read the environment and arguments, and write to the terminal. */
-export const edges: readonly string[] = ["src/cli/", "src/demo/"];
+export const edges: readonly string[] = ["src/cli/", "src/demo/", "csi/main.ts"];

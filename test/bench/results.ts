@@ -31,7 +31,7 @@ export interface Fact {
   readonly id: string;
   readonly label: string;
   readonly value: number;
-  readonly unit: "bytes" | "count";
+  readonly unit: "bytes" | "count" | "seconds" | "ratio";
 }
 
 export interface RowResult {
@@ -102,7 +102,7 @@ const row: v.GenericSchema<unknown, RowResult> = v.object({
       id: v.string(),
       label: v.string(),
       value: v.number(),
-      unit: v.picklist(["bytes", "count"]),
+      unit: v.picklist(["bytes", "count", "seconds", "ratio"]),
     }),
   ),
   notes: v.array(v.string()),

@@ -189,7 +189,8 @@ describe("a call that is stopped", () => {
     );
     await expect(inspect({ reference })).rejects.toMatchObject({ code: "NOT_FOUND" });
     const uploads = join(place.registryRoot, "team+model", "uploads");
-    expect(await readdir(uploads).catch(() => [])).toEqual([]);
+    // The registry hears of the end a moment later.
+    await expect.poll(() => readdir(uploads).catch(() => [])).toEqual([]);
     await push({ source: big, reference });
     const { path } = await pull({ reference, output: place.inside("out") });
     expect(await readTree(path)).toEqual(await readTree(big));

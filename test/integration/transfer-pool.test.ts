@@ -155,8 +155,7 @@ test("limits change while ranges are under way, up at once and down chunk by chu
   await proxy.until(
     () => openReads().length === 3 && openReads().every(({ passed }) => passed > 0),
   );
-  // Memory for one connection, however many there may be.
-  pool.configure({ bufferBytes: 131_072 });
+  pool.configure({ connections: 1 });
   proxy.allow(() => 1.5 * mebi);
   await proxy.until(() => openReads().length === 1);
   const before = proxy.reads.length;

@@ -39,6 +39,7 @@ export function createFakeTerminal(
     environment: options.environment ?? {},
     signal: new AbortController().signal,
     stoppedBy: () => undefined,
+    onHangUp: () => ({ [Symbol.dispose]: () => undefined }),
   };
   return { terminal, out, err };
 }

@@ -9,6 +9,8 @@ export interface ProgramProcess extends AsyncDisposable {
   readonly pid: number;
   /** The end of what it wrote to standard output and error. */
   logs(): string;
+  /** Resolves when it has ended, however. */
+  readonly ended: Promise<void>;
   /** Ends it at once, as a crash would (SIGKILL), and waits until it is gone. */
   kill(): Promise<void>;
 }
@@ -44,7 +46,10 @@ export async function startProgram(
   collect(child.stdout);
   collect(child.stderr);
   const fail = (why: string) => reject(new Error(`${command[0]} ${why}:\n${log}`));
-  const exited = once(child, "close").catch(() => undefined);
+  const exited = once(child, "close").then(
+    () => undefined,
+    () => undefined,
+  );
   child.once("error", (error) => fail(`did not start (${error.message})`));
   child.once("close", (code, signal) => fail(`ended with ${code ?? signal}`));
   const timer = setTimeout(() => fail("did not get ready in time"), options.timeoutMs);
@@ -54,7 +59,13 @@ export async function startProgram(
   };
   try {
     const match = await ready;
-    const running = { pid: child.pid ?? -1, logs: () => log, kill, [Symbol.asyncDispose]: kill };
+    const running = {
+      pid: child.pid ?? -1,
+      ended: exited,
+      logs: () => log,
+      kill,
+      [Symbol.asyncDispose]: kill,
+    };
     return { process: running, match };
   } catch (error) {
     await kill();

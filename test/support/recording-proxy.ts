@@ -30,11 +30,13 @@ export interface RecordingProxy extends AsyncDisposable {
   readonly exchanges: Exchange[];
   /** Called at each answer's status, at each piece of a body, and when an answer is complete. */
   onPass: ((exchange: Exchange) => void) | undefined;
+  /** Waited for before a request goes on. */
+  beforePass: ((exchange: Exchange) => Promise<void>) | undefined;
 }
 
 /** Starts the proxy on 127.0.0.1; it cuts a connection whose server breaks or is not there. */
 export async function startRecordingProxy(target: string): Promise<RecordingProxy> {
-  const server = createServer((request, response) => pass(proxy, request, response));
+  const server = createServer((request, response) => void pass(proxy, request, response));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(0, "127.0.0.1", resolve);
   await promise;
@@ -43,6 +45,7 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
     target,
     exchanges: [],
     onPass: undefined,
+    beforePass: undefined,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));
@@ -51,10 +54,15 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
   return proxy;
 }
 
-function pass(proxy: RecordingProxy, request: IncomingMessage, response: ServerResponse): void {
+async function pass(
+  proxy: RecordingProxy,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { method = "", url = "", headers } = request;
   const exchange = { method, url, status: 0, requestBytes: 0, responseBytes: 0, complete: false };
   proxy.exchanges.push(exchange);
+  await proxy.beforePass?.(exchange);
   const [host = "", port = ""] = proxy.target.split(":");
   const cut = () => {
     request.destroy();

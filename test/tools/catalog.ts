@@ -2,6 +2,8 @@
 export type Recipe =
   /** `go install` of one command; the binary lands in the folder itself. */
   | { readonly kind: "go"; readonly module: string }
+  /** `go build` of a command of ours, in a Go module beside this file that pins what it uses. */
+  | { readonly kind: "go-own"; readonly module: string; readonly command: string }
   /** Debian packages, extracted but not installed; `program` is wrapped so it finds its libraries. */
   | { readonly kind: "debian"; readonly packages: readonly string[]; readonly program: string }
   /** A Python virtual environment with these packages. */
@@ -32,7 +34,10 @@ export type ToolName =
   | "btrfs"
   | "mkfs.xfs"
   | "sshfs"
+  | "csi-sanity"
   | "jq"
+  | "kustomize"
+  | "check-manifests"
   | "python"
   | "minilm";
 
@@ -129,11 +134,31 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     path: "sshfs",
     probe: ["--version"],
   },
+  /** Checks a CSI plugin against the specification. */
+  "csi-sanity": {
+    version: "v5.4.0",
+    recipe: { kind: "go", module: "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity" },
+    path: "csi-sanity",
+    probe: ["--help"],
+  },
   jq: {
     version: "1.6",
     recipe: { kind: "debian", packages: ["jq", "libjq1", "libonig5"], program: "usr/bin/jq" },
     path: "jq",
     probe: ["--version"],
+  },
+  kustomize: {
+    version: "v5.8.1",
+    recipe: { kind: "go", module: "sigs.k8s.io/kustomize/kustomize/v5" },
+    path: "kustomize",
+    probe: ["version"],
+  },
+  /** What an API server of this version would say of an object. */
+  "check-manifests": {
+    version: "v1.36.3",
+    recipe: { kind: "go-own", module: "kubernetes", command: "check-manifests" },
+    path: "check-manifests",
+    probe: ["-h"],
   },
   python: {
     version: "safetensors-0.8.0",

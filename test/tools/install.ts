@@ -8,7 +8,7 @@
  * run leaves nothing half installed; two runs at a time take turns.
  */
 import { execFile, spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isInstalled, toolDirectory, toolsDirectory } from "../support/programs.ts";
@@ -43,6 +43,8 @@ async function install(wanted: readonly ToolName[]): Promise<void> {
   for (const name of wanted) {
     const started = performance.now();
     const found = isInstalled(name) ? undefined : await installTool(name);
+    // Tests run some of them as other users.
+    await chmod(toolDirectory(name), 0o755);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     console.log(`${name} ${found ?? tools[name].version}: ${found ? `${seconds} s` : "present"}`);
   }

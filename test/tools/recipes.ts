@@ -13,6 +13,9 @@ export async function runRecipe(tool: Tool, folder: string): Promise<string> {
     case "go":
       await goInstall(`${recipe.module}@${version}`, folder);
       return version;
+    case "go-own":
+      await goBuild(recipe, folder);
+      return version;
     case "debian":
       return extractPackages(recipe, version, { folder, path: tool.path });
     case "venv":
@@ -28,6 +31,15 @@ export async function runRecipe(tool: Tool, folder: string): Promise<string> {
 async function goInstall(module: string, folder: string): Promise<void> {
   const env = { ...process.env, GOBIN: folder, CGO_ENABLED: "0" };
   await run("go", ["install", "-trimpath", "-ldflags=-s -w", module], { env });
+}
+
+async function goBuild(
+  { module, command }: Extract<Recipe, { kind: "go-own" }>,
+  folder: string,
+): Promise<void> {
+  const env = { ...process.env, CGO_ENABLED: "0" };
+  const args = ["build", "-trimpath", "-ldflags=-s -w", "-o", folder, `./${command}`];
+  await run("go", args, { env, cwd: join(import.meta.dirname, module) });
 }
 
 async function pip(python: string, args: readonly string[]): Promise<void> {

@@ -75,6 +75,9 @@ describe("the table of a row", () => {
   test.each([
     [{ value: 1536, unit: "bytes" }, "1.5 KiB"],
     [{ value: 450, unit: "count" }, "450"],
+    [{ value: 0.01234, unit: "seconds" }, "12.3 ms"],
+    [{ value: 2.345, unit: "seconds" }, "2.35 s"],
+    [{ value: 0.98765, unit: "ratio" }, "0.988"],
   ] as const)("shows %j as %s", (fact, text) => {
     expect(formatFact(fact)).toBe(text);
   });

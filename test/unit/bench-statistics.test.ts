@@ -4,6 +4,7 @@ import {
   bestPeer,
   medianSeconds,
   oursIn,
+  percentile,
   summarize,
   timesBestPeer,
 } from "../bench/measure/statistics.ts";
@@ -17,8 +18,18 @@ test.each([
   expect(summarize(values)).toEqual({ median, least, most });
 });
 
+test.each([
+  [0.5, 2],
+  [0.75, 3],
+  [0.99, 4],
+  [0, 1],
+])("at p%d of 1 to 4 is %d", (share, expected) => {
+  expect(percentile([4, 1, 3, 2], share)).toBe(expected);
+});
+
 test("there is no middle of nothing", () => {
   expect(() => summarize([])).toThrow("nothing was measured");
+  expect(() => percentile([], 0.5)).toThrow("nothing was measured");
 });
 
 describe("the best peer", () => {

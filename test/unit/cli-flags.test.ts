@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { namedStore, storeRoot } from "../../src/cli/common-flags.ts";
 import { readConnection, readLogin } from "../../src/cli/connection-flags.ts";
-import { parseAnnotations, parseListen, parseSize } from "../../src/cli/flag-values.ts";
+import { parseAnnotations, parseListen } from "../../src/cli/flag-values.ts";
+import { parseSize } from "../../src/core/size.ts";
 import { createFakeTerminal } from "../support/fake-terminal.ts";
 import { makeTemporaryFolder } from "../support/models.ts";
 

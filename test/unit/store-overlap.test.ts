@@ -209,7 +209,7 @@ test("a tree that is built while one of its files is found rotten does not show 
       await writeFile(store.paths.file(fileId(file)), bytesOf(file.path, 100));
     const build = buildTree(store.paths, { treeId, selection: "all", files: many.index.files });
     for (let left = delay; left > 0; left -= 1) await stat("/");
-    await Promise.allSettled([build, quarantineFile(store.paths, fileId(first))]);
+    await Promise.allSettled([build, quarantineFile(store, fileId(first))]);
     expect(await pathExists(store.paths.tree(treeId, "all"))).toBe(false);
   }
 });

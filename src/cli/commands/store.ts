@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { ModelError } from "../../core/errors.ts";
+import { parseSize } from "../../core/size.ts";
 import type { FreedBytes, StoredModel } from "../../model/stored-models.ts";
+import { type AgentFlags, addRunFlag, ownerOf } from "../agent-flags.ts";
 import { formatBytes, formatCount, formatSeconds } from "../amounts.ts";
 import {
   addJsonFlag,
@@ -9,7 +11,6 @@ import {
   type OutputFlags,
   storeRoot,
 } from "../common-flags.ts";
-import { parseSize } from "../flag-values.ts";
 import type { Output } from "../output.ts";
 import { openReport } from "../report.ts";
 import { formatTable } from "../table.ts";
@@ -17,7 +18,7 @@ import type { Terminal } from "../terminal.ts";
 import { printable } from "../text.ts";
 import { describeProblem } from "./verify.ts";
 
-interface StoreFlags extends OutputFlags {
+interface StoreFlags extends OutputFlags, AgentFlags {
   readonly store?: string | undefined;
 }
 
@@ -32,7 +33,8 @@ Examples:
   ballast store pin registry.example.com/team/llama:v1
   ballast store gc --max-bytes 200GiB
 
-MODEL is a reference with tag or digest, or a manifest digest alone.`;
+MODEL is a reference with tag or digest, or a manifest digest alone. A store that the agent
+of this node owns is changed by asking the agent.`;
 
 /** Adds `ballast store` and its commands. */
 export function addStore(program: Command, terminal: Terminal, output: Output): void {
@@ -71,7 +73,11 @@ function addRemove(store: Command, terminal: Terminal, output: Output): void {
     const { removeModel } = await import("../../model/stored-models.ts");
     using report = openReport(terminal, flags);
     const store = rootOf(flags, terminal);
-    const freed = await removeModel({ store, model, ...report.options });
+    const agent = await ownerOf(store, flags, terminal);
+    const freed =
+      agent === undefined
+        ? await removeModel({ store, model, ...report.options })
+        : await agent.remove({ model }, report.options);
     report.end();
     report.note(...describeFreed(freed, "removed"));
     if (flags.json === true) await output.printJson(freed);
@@ -97,7 +103,11 @@ function addGarbageCollection(store: Command, terminal: Terminal, output: Output
     using report = openReport(terminal, flags);
     const { maxBytes, dryRun } = flags;
     const store = rootOf(flags, terminal);
-    const freed = await collectGarbage({ store, maxBytes, dryRun, ...report.options });
+    const agent = await ownerOf(store, flags, terminal);
+    const freed =
+      agent === undefined
+        ? await collectGarbage({ store, maxBytes, dryRun, ...report.options })
+        : await agent.collect({ maxBytes, dryRun }, report.options);
     report.end();
     report.note(...describeFreed(freed, dryRun === true ? "would remove" : "removed"));
     if (flags.json === true) await output.printJson(freed);
@@ -136,7 +146,10 @@ function addPin(store: Command, terminal: Terminal, output: Output, pinned: bool
   command.action(async (model: string, flags: StoreFlags) => {
     const { pinModel } = await import("../../model/stored-models.ts");
     using report = openReport(terminal, flags);
-    await pinModel({ store: rootOf(flags, terminal), model, pinned, ...report.options });
+    const store = rootOf(flags, terminal);
+    const agent = await ownerOf(store, flags, terminal);
+    if (agent === undefined) await pinModel({ store, model, pinned, ...report.options });
+    else await agent.pin({ model, pinned }, report.options);
     report.end();
     report.note(`${name}ned ${model}`);
     if (flags.json === true) await output.printJson({ model, pinned });
@@ -146,6 +159,7 @@ function addPin(store: Command, terminal: Terminal, output: Output, pinned: bool
 function finish(command: Command, description: string): void {
   command.description(description);
   addStoreFlag(command, "the store; default: BALLAST_STORE, else ~/.cache/ballast");
+  addRunFlag(command);
   addJsonFlag(command);
 }
 

@@ -4,6 +4,7 @@ import { isRepository } from "../../core/reference.ts";
 import type { BlobLocator, Repository } from "../../oci/repository.ts";
 import { createAuthorizer } from "./auth/authorizer.ts";
 import type { CredentialSource } from "./auth/credential.ts";
+import { createForwarder, type Forwarded } from "./auth/forwarded.ts";
 import { createBlobReader } from "./blob-reader.ts";
 import { createBlobWriter } from "./blob-writer.ts";
 import { registryOrigin } from "./endpoint.ts";
@@ -24,6 +25,11 @@ export interface RegistryRepositoryOptions {
   readonly ca?: string | readonly string[] | undefined;
   /** Asked only after the registry asked. Default: anonymous. */
   readonly credentials?: CredentialSource | undefined;
+  /**
+   * Asks for somebody who logs in himself: their Authorization goes to the registry's own origin as
+   * it is, `credentials` are not looked at, and a 401 rejects with `Challenged`.
+   */
+  readonly onBehalfOf?: Forwarded | undefined;
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read from here; never from the process. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly userAgent?: string | undefined;
@@ -72,14 +78,18 @@ export async function openRegistryRepository(
     guard: guard && { ...guard, allow: [hostAndPort(origin), ...(guard.allow ?? [])] },
     ...timeouts,
   });
-  const { credentials } = options;
+  const { credentials, onBehalfOf } = options;
+  const authorizer =
+    onBehalfOf === undefined
+      ? createAuthorizer({ wire, host, origin, repository, credentials })
+      : createForwarder(onBehalfOf, host);
   const session = createSession({
     host,
     repository,
     origin,
     writes: options.writes ?? false,
     wire,
-    authorizer: createAuthorizer({ wire, host, origin, repository, credentials }),
+    authorizer,
     retry: options.retry ?? {},
     commitMs,
     stallMs: timeouts.bodyMs,

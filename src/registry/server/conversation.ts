@@ -2,8 +2,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BasicAuth, checkAuthorization } from "./auth.ts";
 import { drainBody } from "./body.ts";
 import { type ProtocolError, toProtocolError } from "./errors.ts";
-import type { RegistryState } from "./exchange.ts";
-import { matchRoute } from "./routes.ts";
 
 /** One line of an access log. */
 export interface AccessRecord {
@@ -18,20 +16,35 @@ export interface AccessRecord {
   readonly error?: unknown;
 }
 
+/** A request to be answered. */
+export interface Incoming {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly method: string;
+  /** As sent: neither decoded nor resolved, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** Answers a request in full; what it rejects with becomes the answer while there is none. */
+export type Answerer = (incoming: Incoming) => Promise<void>;
+
 export interface ConversationOptions {
-  readonly auth: BasicAuth | undefined;
-  readonly onRequest: ((record: AccessRecord) => void) | undefined;
+  /** Everybody is let in without it. */
+  readonly auth?: BasicAuth | undefined;
+  /** Called once for each request, when it is answered. Must not throw. */
+  readonly onRequest?: ((record: AccessRecord) => void) | undefined;
 }
 
 /** Requests and their responses, from the first byte to the last. */
 export class Conversation {
-  readonly #state: RegistryState;
+  readonly #answerer: Answerer;
   readonly #options: ConversationOptions;
   readonly #running = new Set<Promise<void>>();
   #closing = false;
 
-  constructor(state: RegistryState, options: ConversationOptions) {
-    this.#state = state;
+  constructor(answerer: Answerer, options: ConversationOptions) {
+    this.#answerer = answerer;
     this.#options = options;
   }
 
@@ -65,8 +78,7 @@ export class Conversation {
     if (this.#closing) response.setHeader("Connection", "close");
     try {
       checkAuthorization(this.#options.auth, request.headers.authorization);
-      const { route, repository, reference } = matchRoute(method, path);
-      await route({ request, response, state: this.#state, repository, reference, query });
+      await this.#answerer({ request, response, method, path, query });
     } catch (error) {
       const refusal = toProtocolError(error);
       failure = refusal === error ? undefined : error;

@@ -6,6 +6,7 @@ type ProtocolCode =
   | "BLOB_UNKNOWN"
   | "BLOB_UPLOAD_INVALID"
   | "BLOB_UPLOAD_UNKNOWN"
+  | "DENIED"
   | "DIGEST_INVALID"
   | "MANIFEST_BLOB_UNKNOWN"
   | "MANIFEST_INVALID"
@@ -29,12 +30,12 @@ export interface ProtocolFault {
 export class ProtocolError extends Error {
   readonly status: number;
   readonly faults: readonly ProtocolFault[];
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
 
   constructor(
     status: number,
     faults: ProtocolFault | readonly ProtocolFault[],
-    headers: Readonly<Record<string, string>> = {},
+    headers: Readonly<Record<string, string | string[]>> = {},
   ) {
     const list = "code" in faults ? [faults] : faults;
     super(list[0]?.message ?? "failed");

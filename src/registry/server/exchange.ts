@@ -18,7 +18,7 @@ export interface RegistryLimits {
 }
 
 /** What all requests of one registry share. */
-export interface RegistryState {
+interface RegistryState {
   readonly repositories: Repositories;
   readonly uploads: UploadSessions;
   readonly maxBlobBytes: number;
@@ -38,7 +38,7 @@ export interface Exchange {
 
 /** Answers without a body. */
 export function answerEmpty(
-  { response }: Exchange,
+  { response }: Pick<Exchange, "response">,
   status: number,
   headers: Readonly<Record<string, string | number>> = {},
 ): void {
@@ -48,7 +48,7 @@ export function answerEmpty(
 
 /** Answers with bytes; to HEAD with their headers only. */
 export function answerBytes(
-  { response }: Exchange,
+  { response }: Pick<Exchange, "response">,
   bytes: Buffer,
   headers: Readonly<Record<string, string | number>>,
 ): void {
@@ -57,7 +57,7 @@ export function answerBytes(
 
 /** Answers with a JSON document. */
 export function answerJson(
-  exchange: Exchange,
+  exchange: Pick<Exchange, "response">,
   document: unknown,
   headers: Readonly<Record<string, string | number>> = {},
 ): void {
@@ -66,7 +66,7 @@ export function answerJson(
 }
 
 /** Tells whether the client has exactly this content already (RFC 9110, section 13.1.2). */
-export function hasCurrent({ request }: Exchange, etag: string): boolean {
+export function hasCurrent({ request }: Pick<Exchange, "request">, etag: string): boolean {
   const header = request.headers["if-none-match"];
   if (header === undefined) return false;
   return header.split(",").some((part) => {

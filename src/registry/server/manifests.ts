@@ -7,19 +7,15 @@ import { maxManifestBytes } from "../../oci/manifest.ts";
 import type { FetchedManifest } from "../../oci/repository.ts";
 import { readBody } from "./body.ts";
 import { ProtocolError } from "./errors.ts";
-import { answerBytes, answerEmpty, type Exchange, hasCurrent } from "./exchange.ts";
-import { entityTag } from "./references.ts";
+import { answerEmpty, type Exchange } from "./exchange.ts";
 import { requireRepository } from "./repositories.ts";
+import { sendManifest } from "./send-manifest.ts";
 
 /** GET and HEAD of a manifest, by tag or digest, with the media type it was pushed with. */
 export async function getManifest(exchange: Exchange): Promise<void> {
   const { state, repository, reference } = exchange;
   const layout = await requireRepository(state.repositories, repository);
-  const { descriptor, bytes } = await fetchManifest(layout, reference);
-  const etag = entityTag(descriptor.digest);
-  const headers = { "Docker-Content-Digest": descriptor.digest, ETag: etag };
-  if (hasCurrent(exchange, etag)) answerEmpty(exchange, 304, headers);
-  else answerBytes(exchange, bytes, { "Content-Type": descriptor.mediaType, ...headers });
+  sendManifest(exchange, await fetchManifest(layout, reference));
 }
 
 /** PUT of a manifest, under a tag or its digest; what it names must be there, but not its subject. */

@@ -68,7 +68,7 @@ function answerBase(exchange: Exchange): Promise<void> {
 }
 
 /** Decoded once, before any check: a name that hides `..` behind `%2f` is then no valid name. */
-function decodePath(rawPath: string): string {
+export function decodePath(rawPath: string): string {
   try {
     return decodeURIComponent(rawPath);
   } catch (error) {

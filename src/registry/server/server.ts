@@ -1,12 +1,10 @@
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import { ModelError, systemCode } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
 import type { BasicAuth } from "./auth.ts";
-import { type AccessRecord, Conversation } from "./conversation.ts";
+import type { AccessRecord, Answerer } from "./conversation.ts";
 import type { RegistryLimits } from "./exchange.ts";
+import { type HttpServer, startHttpServer } from "./http-server.ts";
 import { openRepositories } from "./repositories.ts";
+import { matchRoute } from "./routes.ts";
 import { UploadSessions } from "./upload-sessions.ts";
 
 export interface RegistryOptions extends Abortable {
@@ -25,78 +23,36 @@ export interface RegistryOptions extends Abortable {
   readonly onRequest?: ((record: AccessRecord) => void) | undefined;
 }
 
-export interface RegistryServer extends AsyncDisposable {
-  /** `http://host:port` or `https://host:port`. */
-  readonly url: string;
-  /** `host:port`, as it stands in a reference. */
-  readonly address: string;
-  /**
-   * Stops listening, waits for running requests up to the grace time, then cuts them. Uploads that
-   * are not finished are removed. Idempotent.
-   */
-  close(): Promise<void>;
-}
+/** Closing it removes the uploads that are not finished. */
+export type RegistryServer = HttpServer;
 
 /**
  * Starts an OCI registry (distribution-spec 1.1) over a folder; aborting `signal` closes it.
  * Rejects with STORE_IO when it cannot listen or use the folder.
  */
 export async function startRegistry(options: RegistryOptions): Promise<RegistryServer> {
-  const { root, auth, limits = {}, onRequest, signal } = options;
+  const { root, limits = {}, signal } = options;
   signal?.throwIfAborted();
   const repositories = await openRepositories(root);
   const uploads = new UploadSessions(limits.maxUploads ?? 1000, limits.uploadIdleMs ?? 3_600_000);
   const maxBlobBytes = limits.maxBlobBytes ?? Number.MAX_SAFE_INTEGER;
   const state = { repositories, uploads, maxBlobBytes };
-  const conversation = new Conversation(state, { auth, onRequest });
-  const server = createHttpServer(options);
-  server.on("request", (request, response) => void conversation.serve(request, response));
-  const address = await listen(server, options).catch(async (error: unknown) => {
+  const answer: Answerer = async ({ request, response, method, path, query }) => {
+    const { route, repository, reference } = matchRoute(method, path);
+    await route({ request, response, state, repository, reference, query });
+  };
+  const server = await startHttpServer(answer, options).catch(async (error: unknown) => {
     await uploads[Symbol.asyncDispose]();
     throw error;
   });
 
   const stop = async () => {
-    const closed = once(server, "close");
-    server.close();
-    await conversation.finish(limits.closeGraceMs ?? 5000, () => server.closeIdleConnections());
-    server.closeAllConnections();
-    await Promise.all([closed, conversation.finish(Infinity)]);
+    await server.close();
     await uploads[Symbol.asyncDispose]();
     await repositories[Symbol.asyncDispose]();
   };
   let stopping: Promise<void> | undefined;
   const close = () => (stopping ??= stop());
   signal?.addEventListener("abort", () => void close(), { once: true });
-
-  const url = `${options.tls === undefined ? "http" : "https"}://${address}`;
-  return { url, address, close, [Symbol.asyncDispose]: close };
-}
-
-function createHttpServer({ tls, limits = {} }: RegistryOptions): Server {
-  // No limit on a whole request: an upload may take hours. Silence has one.
-  const timeouts = { requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 65_000 };
-  const server =
-    tls === undefined ? createServer(timeouts) : createTlsServer({ ...timeouts, ...tls });
-  server.setTimeout(limits.connectionIdleMs ?? 300_000);
-  server.maxConnections = limits.maxConnections ?? 4000;
-  return server;
-}
-
-async function listen(server: Server, { listen: where }: RegistryOptions): Promise<string> {
-  const { host = "127.0.0.1", port = 0 } = where ?? {};
-  try {
-    server.listen(port, host);
-    await once(server, "listening");
-  } catch (error) {
-    throw new ModelError("STORE_IO", `cannot listen on ${host}:${port}: ${systemCode(error)}`, {
-      hint: systemCode(error) === "EADDRINUSE" ? "another program uses this port" : undefined,
-      cause: error,
-    });
-  }
-  const bound = server.address();
-  if (bound === null || typeof bound === "string")
-    throw new ModelError("STORE_IO", `cannot listen on ${host}:${port}`);
-  const name = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-  return `${name}:${bound.port}`;
+  return { ...server, close, [Symbol.asyncDispose]: close };
 }

@@ -17,6 +17,13 @@ export function summarize(values: readonly number[]): Summary {
   return { median: (lower + upper) / 2, least, most };
 }
 
+/** The least of the values that is no less than `share` of them: 0.99 is p99. */
+export function percentile(values: readonly number[], share: number): number {
+  const found = values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * values.length) - 1)];
+  if (found === undefined) throw new Error("nothing was measured");
+  return found;
+}
+
 /** Summarises one number of each run of a client; undefined where no run has it. */
 export function summarizeRuns(
   entry: Entry,

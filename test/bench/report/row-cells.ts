@@ -56,10 +56,17 @@ export function rowCells(row: RowResult): Cells {
   };
 }
 
-/** A fact as a reader wants it: `12.3 MiB`, `450`. */
+/** A fact as a reader wants it: `12.3 MiB`, `450`, `8.1 ms`, `0.987`. */
 export function formatFact({ value, unit }: Pick<Fact, "value" | "unit">): string {
-  return unit === "bytes" ? formatBytes(value) : String(value);
+  return formats[unit](value);
 }
+
+const formats: Readonly<Record<Fact["unit"], (value: number) => string>> = {
+  bytes: formatBytes,
+  count: String,
+  seconds: (value) => (value < 1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`),
+  ratio: (value) => value.toFixed(3),
+};
 
 function middle(
   entry: Entry,

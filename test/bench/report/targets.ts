@@ -1,6 +1,8 @@
 import { formatBytes } from "../../../src/cli/amounts.ts";
 import { medianSeconds, oursIn } from "../measure/statistics.ts";
 import type { RowResult } from "../results.ts";
+import { nodeTargets } from "./node-targets.ts";
+import { formatFact } from "./row-cells.ts";
 import {
   factOf,
   faster,
@@ -49,7 +51,11 @@ const targets: readonly Target[] = [
   smallDelta("delta-push", "push of a version that differs in X bytes"),
   smallDelta("delta-pull", "pull of a version that differs in X bytes"),
   {
-    ...promise("pull-present", "pull of a model that is there", "at most 100 ms"),
+    ...promise(
+      "pull-present",
+      "pull of a model that is there, the whole process",
+      "at most 100 ms",
+    ),
     measure: (row) => {
       const ours = oursIn(row);
       const milliseconds = ours && medianSeconds(ours) * 1000;
@@ -57,6 +63,19 @@ const targets: readonly Target[] = [
       return { text: `${milliseconds.toFixed(0)} ms`, met: milliseconds <= 100 };
     },
   },
+  {
+    ...promise(
+      "pull-present-library",
+      "pull of a model that is there, by a program that runs, p50",
+      "at most 100 ms",
+    ),
+    measure: (row) => {
+      const seconds = factOf(row, "p50");
+      if (seconds === undefined) return undefined;
+      return { text: formatFact({ value: seconds, unit: "seconds" }), met: seconds <= 0.1 };
+    },
+  },
+  ...nodeTargets,
   ...["push", "pull"].flatMap((verb) => [littleMemory(verb), flatMemory(verb)]),
   {
     ...promise("requests", "requests of a 140 GB pull to a registry that redirects", "at most 450"),

@@ -1,6 +1,8 @@
 import type { RowHead, Stage } from "../bench.ts";
+import { agentStage } from "./agent-memory.ts";
 import { deltaStage } from "./deltas.ts";
 import { memoryStage } from "./memory.ts";
+import { nodeStage } from "./nodes.ts";
 import { pullStage } from "./pulls.ts";
 import { pushStage } from "./pushes.ts";
 import { requestStage } from "./requests.ts";
@@ -13,7 +15,9 @@ export const stages: readonly Stage[] = [
   pushStage("shards"),
   pushStage("one-file"),
   deltaStage,
+  nodeStage,
   memoryStage,
+  agentStage,
   requestStage,
   startStage,
 ];

@@ -6,6 +6,7 @@ import type { RunningServer } from "../servers/running-server.ts";
 import { repositories } from "./peers.ts";
 import { preparePull, pullContestants } from "./pull-contestants.ts";
 import { pullPresent } from "./pull-present.ts";
+import { pullPresentLibrary } from "./pull-present-library.ts";
 import { type PullScene, preparePulls, tag } from "./pull-scene.ts";
 
 /** How a registry is reached. */
@@ -53,7 +54,7 @@ export function pullStage(split: Split): Stage {
     prepare: (bench) => preparePulls(bench, split),
     // The model (which is the peers' artifact too), Ballast's artifact, and what is pulled.
     dataBytes: ({ bytes }) => 3.2 * bytes,
-    rows: split === "shards" ? [...rows, pullPresent] : rows,
+    rows: split === "shards" ? [...rows, pullPresent, pullPresentLibrary] : rows,
   });
 }
 

@@ -1,0 +1,78 @@
+import { execFile } from "node:child_process";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { parseAllDocuments } from "yaml";
+import { toolPath } from "./programs.ts";
+
+const repository = join(import.meta.dirname, "../..");
+
+/** A Kubernetes object as its YAML has it; tests look at what they know to be there. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the API's types are not ours to repeat
+export type Manifest = Record<string, any>;
+
+/** Renders a kustomization, by its folder in the repository or an absolute path, to YAML. */
+export async function render(folder: string): Promise<string> {
+  const args = ["build", resolve(repository, folder)];
+  return (await promisify(execFile)(toolPath("kustomize"), args)).stdout;
+}
+
+/** The objects of a YAML stream. Throws where one cannot be parsed. */
+export function parseManifests(yaml: string): Manifest[] {
+  return parseAllDocuments(yaml).map((document) => {
+    if (document.errors[0] !== undefined) throw document.errors[0];
+    return document.toJS() as Manifest;
+  });
+}
+
+/** What an API server would find wrong with these objects, a line each. */
+export async function judge(yaml: string): Promise<string[]> {
+  const { promise, resolve, reject } = Promise.withResolvers<string[]>();
+  const child = execFile(toolPath("check-manifests"), (error, stdout) => {
+    // It exits with 1 where it finds something.
+    if (error !== null && error.code !== 1) reject(error);
+    else resolve(stdout.split("\n").filter((line) => line !== ""));
+  });
+  child.stdin?.end(yaml);
+  return promise;
+}
+
+/** One of the objects. Throws where it is not there. */
+export function findObject(objects: readonly Manifest[], kind: string, name: string): Manifest {
+  const found = objects.find((each) => each["kind"] === kind && each["metadata"].name === name);
+  if (found === undefined) throw new Error(`there is no ${kind} ${name}`);
+  return found;
+}
+
+/** The spec of the pods that a Deployment or DaemonSet makes. */
+export function podOf(object: Manifest): Manifest {
+  return object["spec"].template.spec;
+}
+
+/** All containers of a pod's spec. */
+export function containersOf(pod: Manifest): Manifest[] {
+  return [...(pod["initContainers"] ?? []), ...pod["containers"]];
+}
+
+/** The volume of a pod by its name. Throws where it is not there. */
+export function volumeOf(pod: Manifest, name: string): Manifest {
+  const found = pod["volumes"].find((each: Manifest) => each["name"] === name);
+  if (found === undefined) throw new Error(`there is no volume ${name}`);
+  return found;
+}
+
+/** What of a container's mounts shows `path`, the one that goes deepest. Throws where none does. */
+export function mountOf(container: Manifest, path: string): Manifest {
+  const mounts = container["volumeMounts"]
+    .filter(({ mountPath }: Manifest) => `${path}/`.startsWith(`${mountPath}/`))
+    .toSorted((a: Manifest, b: Manifest) => b["mountPath"].length - a["mountPath"].length);
+  if (mounts.length === 0) throw new Error(`nothing is mounted at ${path}`);
+  return mounts[0];
+}
+
+/** The value of a container's flag, written `--flag=value`. Throws where it has none. */
+export function flagOf(container: Manifest, flag: string): string {
+  const words: string[] = [...(container["command"] ?? []), ...(container["args"] ?? [])];
+  const found = words.find((word) => word.startsWith(`${flag}=`));
+  if (found === undefined) throw new Error(`there is no ${flag}`);
+  return found.slice(flag.length + 1);
+}
