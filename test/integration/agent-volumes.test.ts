@@ -172,6 +172,16 @@ describe("a volume", () => {
   });
 });
 
+describe("a volume that is to be warm", () => {
+  test("is ready at once, and read into the page cache after that", async () => {
+    await place.push("team/model:v1");
+    const request = place.volume("team/model:v1", "/a", { warm: true });
+    const { tree } = await place.client("mount").acquire(request);
+    const warmed = () => place.log.find(({ event }) => event === "warmed");
+    await expect.poll(warmed).toMatchObject({ tree, bytes: 3_000_002, stoppedEarly: false });
+  });
+});
+
 describe("a model that a volume shows", () => {
   test("is neither evicted nor removed, whatever is asked and while no agent runs", async () => {
     await place.push("team/model:v1");
