@@ -69,6 +69,17 @@ describe.skipIf(!isRoot)("an agent without any right", () => {
     expect(json).toMatchObject({ models: [{ state: "ready", pinned: true, mounts: [] }] });
   });
 
+  test("is named where a command would open its store, with what to do instead", async () => {
+    const reference = place.ref("team/model:v1");
+    const env = { BALLAST_RUN: agent.run, BALLAST_STORE: agent.root };
+    const pulled = await runBallast(["pull", reference], { home: folder.path, env });
+    expect(pulled).toMatchObject({ code: 7, out: "" });
+    expect(pulled.err).toContain(`STORE_LOCKED: the agent of this node owns the store`);
+    expect(pulled.err).toContain(`ballast prefetch --wait ${reference}`);
+    const verified = await runBallast(["store", "verify"], { home: folder.path, env });
+    expect(verified.err).toContain("STORE_LOCKED");
+  });
+
   test("says what is wrong where no agent is, and where a model is not", async () => {
     const missing = await run("prefetch", "--wait", place.ref("team/nothing:v1"));
     expect(missing).toMatchObject({ code: 3, out: "" });

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { parseReference } from "../../core/reference.ts";
 import type { PullResult } from "../../model/pull.ts";
+import { refuseAgentsStore } from "../agent-flags.ts";
 import { formatBytes, formatCount, formatSeconds } from "../amounts.ts";
 import {
   addJsonFlag,
@@ -58,6 +59,8 @@ export function addPull(program: Command, terminal: Terminal, output: Output): v
     const { pull } = await import("../../model/pull.ts");
     const { link, overwrite, include, exclude } = flags;
     const store = chooseStore(flags, terminal.environment);
+    const instead = `it brings models too: ballast prefetch --wait ${reference}; into a folder: ballast pull -o DIR`;
+    if (store !== undefined) await refuseAgentsStore(store, { instead }, terminal);
     const choices = { output: flags.output, store, link, overwrite, include, exclude };
     using report = openReport(terminal, flags);
     const result = await pull({

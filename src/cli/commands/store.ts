@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ModelError } from "../../core/errors.ts";
 import { parseSize } from "../../core/size.ts";
 import type { FreedBytes, StoredModel } from "../../model/stored-models.ts";
-import { type AgentFlags, addRunFlag, ownerOf } from "../agent-flags.ts";
+import { type AgentFlags, addRunFlag, ownerOf, refuseAgentsStore } from "../agent-flags.ts";
 import { formatBytes, formatCount, formatSeconds } from "../amounts.ts";
 import {
   addJsonFlag,
@@ -122,8 +122,12 @@ function addVerifyStore(store: Command, terminal: Terminal, output: Output): voi
   );
   command.action(async (flags: StoreFlags) => {
     const { verifyStore } = await import("../../model/stored-models.ts");
+    const store = rootOf(flags, terminal);
+    const instead =
+      "it reads its files again by itself (store.scrubBytesPerSecond); stop it to do so now";
+    await refuseAgentsStore(store, { ...flags, instead }, terminal);
     using report = openReport(terminal, flags);
-    const result = await verifyStore({ store: rootOf(flags, terminal), ...report.options });
+    const result = await verifyStore({ store, ...report.options });
     report.end();
     const { files, bytes, problems } = result;
     const seconds = formatSeconds(report.seconds());
