@@ -3,6 +3,7 @@ import { digestHex, digestOf } from "../core/digest.ts";
 import { isModelError } from "../core/errors.ts";
 import type { Abortable } from "../core/progress.ts";
 import { repositoryName } from "../core/reference.ts";
+import { nameOf } from "../model/stored-models.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
 import { setPinned } from "../store/pin.ts";
 import type { Store } from "../store/store.ts";
@@ -11,6 +12,7 @@ import type { Gate } from "./access/gate.ts";
 import type { PrefetchRequest, ReadyModel } from "./api/documents.ts";
 import type { Deliveries } from "./deliveries/deliveries.ts";
 import type { Awaited } from "./deliveries/delivery.ts";
+import { pause } from "./pause.ts";
 import type { Reach } from "./reach.ts";
 
 /** Models that are brought before anybody mounts them. */
@@ -65,7 +67,7 @@ export function createPrefetches(means: PrefetchMeans): Prefetches {
       subject: undefined,
       credential: undefined,
     });
-    const model = { reference, digest, name: `${lease.origin.name}@${digest}`, include, exclude };
+    const model = { reference, digest, name: nameOf(lease), include, exclude };
     return deliveries.want(model, { id, priority: "prefetch", connection }).done;
   }
 
@@ -146,10 +148,4 @@ function leaseId(
   name: string,
 ): string {
   return digestHex(digestOf(JSON.stringify(["prefetch", name, include, exclude, pin])));
-}
-
-/** Resolves after a time or when stopped, whichever comes first. */
-async function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  const { setTimeout: sleep } = await import("node:timers/promises");
-  await sleep(ms, undefined, { signal: stopped, ref: false }).catch(() => undefined);
 }

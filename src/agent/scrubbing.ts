@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { scrub } from "../model/scrub.ts";
 import type { Store } from "../store/store.ts";
 import { describeFault, type Log } from "./log.ts";
+import { pause } from "./pause.ts";
 
 export interface ScrubbingOptions {
   readonly store: Store;
@@ -21,9 +21,8 @@ const pauseMs = 86_400_000;
 /** Re-reads a store's files again and again, slowly, until aborted. Never rejects. */
 export async function scrubForever(options: ScrubbingOptions): Promise<void> {
   const { store, bytesPerSecond, log, onRotten, signal } = options;
-  const pause = (ms: number) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
-  const pace = (bytes: number) => pause((1000 * bytes) / Math.max(1, bytesPerSecond()));
-  for (await pause(firstPauseMs); !signal.aborted; await pause(pauseMs)) {
+  const pace = (bytes: number) => pause((1000 * bytes) / Math.max(1, bytesPerSecond()), signal);
+  for (await pause(firstPauseMs, signal); !signal.aborted; await pause(pauseMs, signal)) {
     if (bytesPerSecond() === 0) continue;
     try {
       const { files, bytes, problems } = await scrub(store, { signal, pace });

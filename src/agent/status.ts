@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { listModels, type StoredModel } from "../model/stored-models.ts";
+import { listModels, nameOf, type StoredModel } from "../model/stored-models.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
 import { listContent, measure, sumOf } from "../store/model-needs.ts";
 import type { Store } from "../store/store.ts";
@@ -68,7 +68,7 @@ function describeNew({ name, digest }: Pick<ModelDocument, "name" | "digest">): 
 }
 
 function showsModel(lease: LeaseRecord, { name }: Bare): boolean {
-  return lease.kind === "volume" && `${lease.origin.name}@${lease.manifest}` === name;
+  return lease.kind === "volume" && nameOf(lease) === name;
 }
 
 function describeMount({ target, subject }: LeaseRecord) {
@@ -78,8 +78,8 @@ function describeMount({ target, subject }: LeaseRecord) {
 
 /** A lease as the interface tells it. */
 export function describeLease(lease: LeaseRecord): LeaseDocument {
-  const { id, kind, reference, origin, manifest, target, subject, since } = lease;
-  const name = `${origin.name}@${manifest}`;
+  const { id, kind, reference, manifest, target, subject, since } = lease;
+  const name = nameOf(lease);
   const who = { target: target ?? null, subject: subject ?? null };
   return { id, kind, reference, name, digest: manifest, ...who, since };
 }

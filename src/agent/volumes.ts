@@ -3,6 +3,7 @@ import { isModelError, ModelError } from "../core/errors.ts";
 import { createKeyedMutex } from "../core/keyed-mutex.ts";
 import type { Abortable } from "../core/progress.ts";
 import { type RegistryReference, repositoryName } from "../core/reference.ts";
+import { nameOf } from "../model/stored-models.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
 import type { Store } from "../store/store.ts";
 import { originOf } from "../store/store-paths.ts";
@@ -44,7 +45,7 @@ export function createVolumes(means: VolumeMeans): Volumes {
 
   function wantFor(lease: LeaseRecord, reference: RegistryReference): Awaited {
     const { id, manifest: digest, include, exclude, subject } = lease;
-    const name = `${lease.origin.name}@${digest}`;
+    const name = nameOf(lease);
     const credential = secrets.get(id);
     const connection = reach.connectionFor({ reference, subject, credential });
     const model = { reference, digest, name, include, exclude };

@@ -184,6 +184,6 @@ function matcher(text: string): (record: StoredRecord) => boolean {
 }
 
 /** `repository@sha256:...` */
-export function nameOf(record: StoredRecord): string {
+export function nameOf(record: Pick<StoredRecord, "origin" | "manifest">): string {
   return `${record.origin.name}@${record.manifest}`;
 }

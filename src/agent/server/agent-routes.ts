@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { ModelError } from "../../core/errors.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import { findModel, nameOf, upTo } from "../../model/stored-models.ts";
@@ -15,6 +14,7 @@ import {
 import { describeError } from "../api/error-document.ts";
 import { routes } from "../api/routes.ts";
 import type { Awaited } from "../deliveries/delivery.ts";
+import { pause } from "../pause.ts";
 import type { Prefetches } from "../prefetches.ts";
 import { describeLease, type Status } from "../status.ts";
 import type { Volumes } from "../volumes.ts";
@@ -177,6 +177,6 @@ async function watch(exchange: Exchange, status: Status): Promise<void> {
     const text = JSON.stringify(content);
     if (text !== last) events.send("status", content);
     last = text;
-    await sleep(watchMs, undefined, { signal }).catch(() => undefined);
+    await pause(watchMs, signal);
   }
 }
