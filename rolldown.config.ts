@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin, RolldownOptions } from "rolldown";
 
@@ -46,10 +46,8 @@ function packageFolder(id: string): string | undefined {
 
 function describeLicence(folder: string): string {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const texts = ["LICENSE", "LICENSE.md", "LICENSE.txt", "license"].map((file) =>
-    join(folder, file),
-  );
-  const path = texts.find((file) => existsSync(file));
-  if (path === undefined) throw new Error(`${name} has no licence file`);
-  return `${name} ${version} (${license})\n\n${readFileSync(path, "utf8").trim()}`;
+  const file = readdirSync(folder).find((each) => /^(?:un)?licen[cs]e(?:[.-].*)?$/i.test(each));
+  if (file === undefined) throw new Error(`${name} has no licence file`);
+  const text = readFileSync(join(folder, file), "utf8").trim();
+  return `${name} ${version} (${license})\n\n${text}`;
 }

@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { isModelError, ModelError } from "../src/core/errors.ts";
+import { ownAttributes, parseAttributes } from "../src/core/volume-attributes.ts";
 import type { CreatedVolumes } from "./created-volumes.ts";
-import { ownAttributes, parseAttributes } from "./request/attributes.ts";
 import { checkCapabilities } from "./request/capability.ts";
 import type {
   ControllerCalls,

@@ -38,6 +38,8 @@ export const statusOfErrors: Readonly<Record<ErrorCode, status>> = {
   AGENT_FAILED: status.INTERNAL,
   LEASE_EXISTS: status.ALREADY_EXISTS,
   MOUNT_FAILED: status.UNAVAILABLE,
+  CLUSTER_UNAVAILABLE: status.UNAVAILABLE,
+  CLUSTER_REFUSED: status.INTERNAL,
   CANCELLED: status.UNAVAILABLE,
 };
 

@@ -1,8 +1,6 @@
 import { ModelError } from "../../src/core/errors.ts";
+import { checkMountOptions } from "../../src/core/volume-attributes.ts";
 import type { VolumeCapability } from "../rpc/messages.ts";
-
-/** How every volume is mounted; asking for it changes nothing. */
-const alwaysSet = ["ro", "nosuid", "nodev", "noexec"];
 
 /**
  * Checks how a caller means to use a volume. Throws INVALID_ARGUMENT where something is missing or
@@ -15,12 +13,7 @@ export function checkCapability(capability: VolumeCapability | null): void {
   if (capability.block) throw refuse("a model is no block device", "use volumeMode: Filesystem");
   if (!capability.mount) throw refuse("the volume capability names no access type");
   if (mode === "UNKNOWN") throw refuse("the volume capability names no access mode");
-  const others = capability.mount.mount_flags?.filter((flag) => !alwaysSet.includes(flag)) ?? [];
-  if (others.length > 0)
-    throw refuse(
-      `a model cannot be mounted with ${others.length === 1 ? "that mount option" : "these mount options"}`,
-      `leave mountOptions out: it is always ${alwaysSet.join(",")}`,
-    );
+  checkMountOptions(capability.mount.mount_flags ?? []);
 }
 
 /** Checks several; there must be one. */

@@ -1,6 +1,6 @@
 import { digestOf } from "../../src/core/digest.ts";
+import { ownAttributes } from "../../src/core/volume-attributes.ts";
 import type { NodePublishVolumeRequest } from "../rpc/messages.ts";
-import { ownAttributes } from "./attributes.ts";
 
 const podKeys = ["pod.name", "pod.namespace", "pod.uid", "serviceAccount.name"];
 

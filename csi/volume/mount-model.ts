@@ -9,11 +9,9 @@ import { lookAtTarget, showTree } from "./target-folder.ts";
 import type { PublishedState } from "./volume-states.ts";
 
 /** What is to be shown, and for whom. */
-export interface ModelVolume {
+export interface ModelVolume
+  extends Pick<PublishedState, "volumeId" | "fingerprint" | "reference" | "include" | "exclude"> {
   readonly target: TargetPath;
-  readonly volumeId: string;
-  readonly fingerprint: string;
-  readonly reference: string;
   readonly subject: Subject | undefined;
 }
 
@@ -60,15 +58,13 @@ async function isOurs(found: MountPoint, identity: string): Promise<boolean> {
 }
 
 function describeState(volume: ModelVolume, model: ReadyModel, identity: string): PublishedState {
-  const { target, volumeId, subject, fingerprint, reference } = volume;
+  const { target, subject, ...asked } = volume;
   const { name, tree, bytes, files } = model;
   return {
+    ...asked,
     phase: "published",
     target: target.path,
-    volumeId,
     subject: subject ?? null,
-    fingerprint,
-    reference,
     name,
     tree,
     identity,

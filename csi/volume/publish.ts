@@ -1,8 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import type { AcquireRequest } from "../../src/agent/api/documents.ts";
 import { ModelError } from "../../src/core/errors.ts";
+import { parseAttributes } from "../../src/core/volume-attributes.ts";
 import { describeForLog } from "../log.ts";
-import { parseAttributes } from "../request/attributes.ts";
 import { checkCapability } from "../request/capability.ts";
 import { credentialKind, readCredential } from "../request/credential.ts";
 import { fingerprintOf } from "../request/fingerprint.ts";
@@ -68,10 +68,11 @@ async function publish(context: VolumeContext, attempt: Attempt): Promise<void> 
   }
   const { model } = waited;
   const volumeId = request.volume_id;
-  const { reference } = acquire;
+  const { reference, include, exclude } = acquire;
   await change(async () => {
     if (await isPublished(context, attempt, fingerprint)) return;
-    await mountModel(context, { target, volumeId, fingerprint, reference, subject }, model);
+    const asked = { volumeId, fingerprint, reference, include, exclude };
+    await mountModel(context, { target, subject, ...asked }, model);
     context.answered.delete(leaseId);
     context.log("published", {
       target: target.path,

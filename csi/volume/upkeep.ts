@@ -3,6 +3,7 @@ import { describeForLog } from "../log.ts";
 import { ownerExists, parseTargetPath, type TargetPath } from "../request/target-path.ts";
 import type { VolumeContext } from "./context.ts";
 import { endVolume, releaseLease } from "./release.ts";
+import { retainVolume } from "./retain.ts";
 import { lookAtTarget } from "./target-folder.ts";
 import type { VolumeState } from "./volume-states.ts";
 
@@ -12,7 +13,8 @@ export interface Upkeep {
   retryReleases(): Promise<boolean>;
   /**
    * Compares leases and states with mounts and pods. A volume whose mount and pod are both gone, twice
-   * in a row, is ended: its unpublish will not come any more. Rejects while the agent is away.
+   * in a row, is ended: its unpublish will not come any more. One that is mounted and has no lease is
+   * leased again. Rejects while the agent is away.
    */
   reconcile(): Promise<void>;
 }
@@ -32,19 +34,21 @@ export function createUpkeep(context: VolumeContext): Upkeep {
       return (await targetsIn("releasing")).length === 0;
     },
     async reconcile() {
+      // States first: a volume that is published meanwhile was leased before.
+      const published = await targetsIn("published");
       const signal = AbortSignal.timeout(context.patience.releaseMs);
       const leased = (await agent.leases({ signal })).flatMap(({ id, kind, target }) =>
         kind === "volume" && target !== null ? (ownTarget(target, id) ?? []) : [],
       );
-      const kept = (await targetsIn("published")).filter(
-        (target) => !leased.some(({ leaseId }) => leaseId === target.leaseId),
-      );
+      const leaseIds = new Set(leased.map(({ leaseId }) => leaseId));
+      const kept = published.filter(({ leaseId }) => !leaseIds.has(leaseId));
       const lost = await findLost([...leased, ...kept]);
       for (const target of lost.filter(({ leaseId }) => suspects.has(leaseId))) {
         log("lost-volume", { target: target.path });
         await endLost(target);
       }
       suspects = new Set(lost.map(({ leaseId }) => leaseId));
+      for (const target of kept) await retainVolume(context, target);
     },
   };
 

@@ -16,6 +16,8 @@ export interface PublishedState {
   /** Of the call's arguments; never of a secret. */
   readonly fingerprint: string;
   readonly reference: string;
+  readonly include?: string[] | undefined;
+  readonly exclude?: string[] | undefined;
   /** `repository@sha256:...`. */
   readonly name: string;
   /** The folder that is shown, and its device and inode. */
@@ -41,6 +43,8 @@ const stateSchema: v.GenericSchema<unknown, VolumeState> = v.variant("phase", [
     subject: v.nullable(subjectSchema),
     fingerprint: v.string(),
     reference: v.string(),
+    include: v.optional(v.array(v.string())),
+    exclude: v.optional(v.array(v.string())),
     name: v.string(),
     tree: v.string(),
     identity: v.string(),

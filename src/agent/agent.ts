@@ -2,7 +2,10 @@ import { chmod, mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { ModelError } from "../core/errors.ts";
+import type { ListenAddress } from "../core/listen-address.ts";
+import { createLog, describeFault, type Log } from "../core/log.ts";
 import type { ConnectionOptions } from "../model/connection.ts";
+import { openReach } from "../model/reach.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { openTransferPool } from "../transfer/transfer-pool.ts";
 import { createAudit } from "./access/audit.ts";
@@ -12,11 +15,11 @@ import { callerKinds, socketPath } from "./api/routes.ts";
 import type { AgentConfig } from "./config.ts";
 import { type Bring, createBring } from "./deliveries/bring.ts";
 import { createDeliveries } from "./deliveries/deliveries.ts";
-import { createLog, describeFault, type Log } from "./log.ts";
+import { createDepartures } from "./departures.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { startMirror } from "./mirror/mirror.ts";
 import { createPrefetches } from "./prefetches.ts";
-import { openReach } from "./reach.ts";
+import { createRest } from "./rest.ts";
 import { scrubForever } from "./scrubbing.ts";
 import { openSecrets } from "./secrets.ts";
 import { createAgentRoutes } from "./server/agent-routes.ts";
@@ -38,7 +41,7 @@ export interface AgentOptions {
   readonly environment: ConnectionOptions["environment"];
   readonly version: string;
   /** Serves models to other nodes and to registry clients here; docs/agent-api.md, "Mirror". */
-  readonly peerListen?: { readonly host: string; readonly port: number } | undefined;
+  readonly peerListen?: ListenAddress | undefined;
   /** Takes lines of the log. */
   readonly write: (line: string) => void;
 }
@@ -132,34 +135,37 @@ async function openParts({ options, config, log, metrics, signal, resources }: B
   });
   const secrets = await openSecrets(join(run, "secrets.json"));
   const onEvicted = (models: number) => metrics.countEvictions(models);
-  const space = createSpace(store, () => config().store, onEvicted);
+  const departures = createDepartures();
+  const space = createSpace({ store, config: () => config().store, departures, onEvicted });
   const tidying = resources.use(startTidying(space, log));
   const transfers = resources.use(openTransferPool(config().transfer));
   const bring = createBring({ store, transfers, makeRoom: (bytes) => space.makeRoom(bytes) });
   const deliver: Bring = async (model, how) => {
     log("delivery begins", { model: model.name });
-    const ready = await metrics.timeDelivery(() => bring(model, how));
+    const brought = metrics.timeDelivery(() => bring(model, how));
+    const ready = await brought.finally(() => rest.disturb());
     log("delivery ends", { model: model.name, bytes: ready.bytes, moved: ready.moved });
     if (ready.moved > 0) tidying.soon();
     return ready;
   };
   const deliveries = resources.use(createDeliveries(deliver, log));
+  const rest = resources.use(createRest({ isIdle: () => deliveries.active().length === 0 }));
   const warming = resources.use(createWarming(log));
-  const volumes = createVolumes({ store, gate, deliveries, secrets, reach, warming });
+  const volumes = createVolumes({ store, gate, deliveries, secrets, reach, warming, audit });
   const prefetches = createPrefetches({ store, gate, deliveries, reach, signal });
-  const status = createStatus({ version, store, deliveries, space });
-  return { store, reach, audit, transfers, volumes, prefetches, status };
+  const status = createStatus({ version, store, deliveries, space, departures });
+  return { store, reach, audit, transfers, volumes, prefetches, status, departures };
 }
 
 type Parts = Awaited<ReturnType<typeof openParts>>;
 
 async function serveSockets(
   { options, log, metrics, signal, resources }: Base,
-  { store, volumes, prefetches, status }: Parts,
+  { store, volumes, prefetches, status, departures }: Parts,
   isReady: () => boolean,
 ): Promise<void> {
   const describe = () => metrics.describe(status);
-  const means = { store, volumes, prefetches, status, metrics: describe, isReady };
+  const means = { store, volumes, prefetches, status, departures, metrics: describe, isReady };
   const routes = createAgentRoutes(means);
   const onDefect = (path: string, error: unknown) =>
     log("call failed", { path, error: describeFault(error) });

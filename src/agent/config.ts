@@ -1,32 +1,22 @@
-import { readFile } from "node:fs/promises";
 import * as v from "valibot";
-import { parse } from "yaml";
-import { ModelError, systemCode } from "../core/errors.ts";
-import { readNetworkGuard } from "../core/network/network-guard.ts";
 import { parseSize } from "../core/size.ts";
+import {
+  networkSchema,
+  type ReachConfig,
+  type Refuse,
+  readConfigFile,
+  refuseConfig,
+  registriesSchema,
+  strings,
+} from "../model/reach-config.ts";
 
 /** What an operator decides for a node; docs/operations.md explains each key. */
-export interface AgentConfig {
-  readonly registries: {
-    /** Hosts that references may name; undefined: any. */
-    readonly allow?: string[] | undefined;
-    /** Hosts that are spoken to without TLS, beside loopback. */
-    readonly plainHttp: string[];
-    /** Files of CA certificates to trust beside the system's. */
-    readonly caFiles: string[];
-  };
-  readonly access: {
-    /** Repositories that the agent's own credentials serve for pods without: names, `*` at the end. */
-    readonly ownCredentials: string[];
+export interface AgentConfig extends ReachConfig {
+  readonly access: ReachConfig["access"] & {
     /** How long what a registry said counts. */
     readonly verdictSeconds: number;
     /** How long a yes counts after that while the registry cannot be asked; 0 is not at all. */
     readonly graceSeconds: number;
-  };
-  /** Where a registry may send us for tokens and blobs; see `NetworkGuard`. */
-  readonly network: {
-    readonly refuse: string[];
-    readonly allow: string[];
   };
   /** Of all deliveries together. Threads are read at the start only. */
   readonly transfer: {
@@ -47,7 +37,6 @@ export interface AgentConfig {
   };
 }
 
-const strings = v.optional(v.array(v.pipe(v.string(), v.minLength(1))), []);
 const seconds = v.pipe(v.number(), v.integer(), v.minValue(0));
 const percent = v.pipe(v.number(), v.minValue(0), v.maxValue(100));
 const size = v.pipe(
@@ -65,14 +54,7 @@ const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
 
 /** What a file may say; a test holds docs/operations.md against it. */
 export const configSchema: v.GenericSchema<unknown, AgentConfig> = v.strictObject({
-  registries: v.optional(
-    v.strictObject({
-      allow: v.optional(v.array(v.string())),
-      plainHttp: strings,
-      caFiles: strings,
-    }),
-    {},
-  ),
+  registries: registriesSchema,
   access: v.optional(
     v.strictObject({
       ownCredentials: strings,
@@ -81,7 +63,7 @@ export const configSchema: v.GenericSchema<unknown, AgentConfig> = v.strictObjec
     }),
     {},
   ),
-  network: v.optional(v.strictObject({ refuse: strings, allow: strings }), {}),
+  network: networkSchema,
   transfer: v.optional(
     v.strictObject({
       connections: v.optional(positive),
@@ -110,32 +92,11 @@ export function defaultConfig(): AgentConfig {
 
 /** Reads a YAML file. Rejects with INVALID_ARGUMENT naming the file and the key. */
 export async function readConfig(path: string): Promise<AgentConfig> {
-  const refuse = (why: string, cause?: unknown) =>
-    new ModelError("INVALID_ARGUMENT", `agent configuration ${path}: ${why}`, {
-      hint: "docs/operations.md lists the keys",
-      cause,
-    });
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw refuse(`cannot be read (${systemCode(error) ?? "unknown error"})`, error);
-  });
-  const parsed = v.safeParse(configSchema, parseYaml(text, refuse) ?? {});
-  if (parsed.success) {
-    readNetworkGuard(parsed.output.network);
-    return checkWatermarks(parsed.output, refuse);
-  }
-  const [issue] = parsed.issues;
-  throw refuse(`${v.getDotPath(issue) ?? "the document"}: ${issue.message}`);
+  const refuse = refuseConfig(`agent configuration ${path}`);
+  return checkWatermarks(await readConfigFile(path, configSchema, refuse), refuse);
 }
 
-function parseYaml(text: string, refuse: (why: string, cause?: unknown) => ModelError): unknown {
-  try {
-    return parse(text, { maxAliasCount: 0 });
-  } catch (error) {
-    throw refuse(error instanceof Error ? (error.message.split("\n")[0] ?? "") : "no YAML", error);
-  }
-}
-
-function checkWatermarks(config: AgentConfig, refuse: (why: string) => ModelError): AgentConfig {
+function checkWatermarks(config: AgentConfig, refuse: Refuse): AgentConfig {
   const { highBytes, lowBytes, lowFreePercent, highFreePercent } = config.store;
   if ((lowBytes ?? highBytes ?? 0) > (highBytes ?? Number.POSITIVE_INFINITY))
     throw refuse("store.lowBytes is above store.highBytes");

@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { digestHex, digestOf } from "../core/digest.ts";
 import { isModelError } from "../core/errors.ts";
+import { pause } from "../core/pause.ts";
 import type { Abortable } from "../core/progress.ts";
 import { repositoryName } from "../core/reference.ts";
+import { selectionKey } from "../core/selection.ts";
+import type { Reach } from "../model/reach.ts";
 import { nameOf } from "../model/stored-models.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
 import { setPinned } from "../store/pin.ts";
@@ -12,8 +15,6 @@ import type { Gate } from "./access/gate.ts";
 import type { PrefetchRequest, ReadyModel } from "./api/documents.ts";
 import type { Deliveries } from "./deliveries/deliveries.ts";
 import type { Awaited } from "./deliveries/delivery.ts";
-import { pause } from "./pause.ts";
-import type { Reach } from "./reach.ts";
 
 /** Models that are brought before anybody mounts them. */
 export interface Prefetches {
@@ -94,6 +95,8 @@ export function createPrefetches(means: PrefetchMeans): Prefetches {
   return {
     attend: async (request, { signal }) => {
       const { reference, digest, connection } = await admit(request, signal);
+      // Who went away in the meantime would not be heard any more.
+      signal?.throwIfAborted();
       const { include, exclude, pin } = request;
       const model = {
         reference,
@@ -143,9 +146,7 @@ export function createPrefetches(means: PrefetchMeans): Prefetches {
   };
 }
 
-function leaseId(
-  { include = [], exclude = [], pin = false }: PrefetchRequest,
-  name: string,
-): string {
-  return digestHex(digestOf(JSON.stringify(["prefetch", name, include, exclude, pin])));
+function leaseId(request: PrefetchRequest, name: string): string {
+  const { pin = false } = request;
+  return digestHex(digestOf(JSON.stringify(["prefetch", name, selectionKey(request), pin])));
 }

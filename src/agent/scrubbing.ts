@@ -1,7 +1,7 @@
+import { describeFault, type Log } from "../core/log.ts";
+import { pause } from "../core/pause.ts";
 import { scrub } from "../model/scrub.ts";
 import type { Store } from "../store/store.ts";
-import { describeFault, type Log } from "./log.ts";
-import { pause } from "./pause.ts";
 
 export interface ScrubbingOptions {
   readonly store: Store;

@@ -5,6 +5,7 @@ import { collect } from "../store/garbage.ts";
 import type { Store } from "../store/store.ts";
 import type { WatermarkDocument } from "./api/documents.ts";
 import type { AgentConfig } from "./config.ts";
+import type { Departures } from "./departures.ts";
 
 /** Keeps a store between its watermarks. */
 export interface Space {
@@ -18,15 +19,25 @@ export interface Space {
 /** What a filesystem keeps for itself, and a little more (128 MiB). */
 const marginBytes = 134_217_728;
 
-/** `onEvicted` hears how many models went. */
-export function createSpace(
-  store: Store,
-  config: () => AgentConfig["store"],
-  onEvicted: (models: number) => void,
-): Space {
+export interface SpaceMeans {
+  readonly store: Store;
+  readonly config: () => AgentConfig["store"];
+  readonly departures: Departures;
+  /** Hears how many models went. */
+  readonly onEvicted: (models: number) => void;
+}
+
+/** Opens it; nothing goes yet. */
+export function createSpace({ store, config, departures, onEvicted }: SpaceMeans): Space {
   async function evict(watermarks: Watermarks, signal?: AbortSignal): Promise<void> {
-    const { removed } = await collect(store, { watermarks, signal });
-    if (removed.length > 0) onEvicted(removed.length);
+    const among = departures.isFollowed
+      ? (await collect(store, { watermarks, dryRun: true, signal })).removed
+      : undefined;
+    const work = async () => {
+      const { removed } = await collect(store, { watermarks, among, signal });
+      if (removed.length > 0) onEvicted(removed.length);
+    };
+    await departures.leave(among ?? [], work, { signal });
   }
 
   async function limits(): Promise<WatermarkDocument> {

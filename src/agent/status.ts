@@ -1,10 +1,12 @@
 import { statfs } from "node:fs/promises";
-import { listModels, nameOf, type StoredModel } from "../model/stored-models.ts";
+import { basename, dirname } from "node:path";
+import { nameOf, type StoredModel, surveyStore } from "../model/stored-models.ts";
+import { createIndexFiles } from "../store/index-files.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
-import { listContent, measure, sumOf } from "../store/model-needs.ts";
 import type { Store } from "../store/store.ts";
 import type { LeaseDocument, ModelDocument, StatusDocument } from "./api/documents.ts";
 import type { Deliveries } from "./deliveries/deliveries.ts";
+import type { Departures } from "./departures.ts";
 import type { Space } from "./space.ts";
 
 /** Tells what is on this node. */
@@ -17,12 +19,15 @@ export interface StatusMeans {
   readonly store: Store;
   readonly deliveries: Deliveries;
   readonly space: Space;
+  readonly departures: Departures;
 }
 
 /** Opens the status of an agent that starts now. */
-export function createStatus({ version, store, deliveries, space }: StatusMeans): Status {
+export function createStatus(means: StatusMeans): Status {
+  const { version, store, deliveries, space, departures } = means;
   const startedAt = new Date().toISOString();
   const { root } = store.paths;
+  const files = createIndexFiles(store.paths);
 
   /** Of models that are no more than wanted, too. */
   function describeAll(stored: readonly StoredModel[]): ModelDocument[] {
@@ -36,35 +41,46 @@ export function createStatus({ version, store, deliveries, space }: StatusMeans)
       const volumes = store.keptLeases().filter((lease) => showsModel(lease, model));
       const mounts = volumes.map(describeMount);
       const failed = error !== null && model.state === "partial" ? "failed" : model.state;
-      return { ...model, progress, error, mounts, state: progress === null ? failed : "pulling" };
+      const leaving = departures.isLeaving(model.name);
+      const state = progress === null ? failed : "pulling";
+      return { ...model, progress, error, mounts, state, leaving };
     });
   }
 
   return {
     read: async () => {
       const { bavail, blocks, bsize } = await statfs(root);
-      const content = await listContent(store.paths);
-      const bytes = sumOf(content, await measure(content));
+      const { models: stored, bytes } = await surveyStore({ store: root, files });
       const watermarks = await space.limits();
       const sizes = { bytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize };
-      const models = describeAll(await listModels({ store: root }));
+      const models = describeAll(stored);
       return { version, startedAt, store: { root, ...sizes, watermarks }, models };
     },
   };
 }
 
-type Bare = Omit<ModelDocument, "progress" | "error" | "mounts">;
+type Bare = Omit<ModelDocument, "progress" | "error" | "mounts" | "leaving">;
 
 function describeStored(model: StoredModel): Bare {
   const { name, digest, tags, bytes, exclusiveBytes, pinned, lastUsed, trees } = model;
   const state = trees.length > 0 ? "ready" : "partial";
-  return { name, digest, tags: [...tags], state, bytes, exclusiveBytes, pinned, lastUsed };
+  const whole = trees.some((path) => basename(dirname(path)) === "all");
+  return { name, digest, tags: [...tags], state, whole, bytes, exclusiveBytes, pinned, lastUsed };
 }
 
 function describeNew({ name, digest }: Pick<ModelDocument, "name" | "digest">): Bare {
   const lastUsed = new Date().toISOString();
   const sizes = { bytes: 0, exclusiveBytes: 0 };
-  return { name, digest, tags: [], state: "partial", ...sizes, pinned: false, lastUsed };
+  return {
+    name,
+    digest,
+    tags: [],
+    state: "partial",
+    whole: false,
+    ...sizes,
+    pinned: false,
+    lastUsed,
+  };
 }
 
 function showsModel(lease: LeaseRecord, { name }: Bare): boolean {

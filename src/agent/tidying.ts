@@ -1,4 +1,4 @@
-import { describeFault, type Log } from "./log.ts";
+import { describeFault, type Log } from "../core/log.ts";
 import type { Space } from "./space.ts";
 
 /** Keeps a store between its watermarks. Disposing waits for what runs. */

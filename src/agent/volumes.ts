@@ -2,16 +2,19 @@ import type { Digest } from "../core/digest.ts";
 import { isModelError, ModelError } from "../core/errors.ts";
 import { createKeyedMutex } from "../core/keyed-mutex.ts";
 import type { Abortable } from "../core/progress.ts";
-import { type RegistryReference, repositoryName } from "../core/reference.ts";
+import { parseReference, type RegistryReference, repositoryName } from "../core/reference.ts";
+import { selectionKey } from "../core/selection.ts";
+import { hasGrantedTree } from "../model/granted-trees.ts";
+import type { Reach } from "../model/reach.ts";
 import { nameOf } from "../model/stored-models.ts";
 import type { LeaseRecord } from "../store/lease-record.ts";
 import type { Store } from "../store/store.ts";
 import { originOf } from "../store/store-paths.ts";
+import type { Audit } from "./access/audit.ts";
 import type { Gate } from "./access/gate.ts";
-import type { AcquireRequest } from "./api/documents.ts";
+import type { AcquireRequest, MountedVolume } from "./api/documents.ts";
 import type { Deliveries } from "./deliveries/deliveries.ts";
 import type { Awaited } from "./deliveries/delivery.ts";
-import type { Reach } from "./reach.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Warming } from "./warming.ts";
 
@@ -23,6 +26,12 @@ export interface Volumes {
    * with FORBIDDEN for a registry that the operator does not name.
    */
   acquire(request: AcquireRequest, options: Abortable): Promise<Awaited>;
+  /**
+   * Leases what a volume shows already, whatever a registry or the operator would say of it now: it
+   * shows no more for that, and nothing is told of the model. Idempotent. Rejects with NOT_FOUND where
+   * it is not all here, and with LEASE_EXISTS. Audited.
+   */
+  retain(volume: MountedVolume, options: Abortable): Promise<void>;
   /** Ends a lease, and the pull that nobody else wants. Idempotent. */
   release(id: string): Promise<void>;
   /** Goes on with the pulls of an earlier process. */
@@ -36,11 +45,12 @@ export interface VolumeMeans {
   readonly secrets: Secrets;
   readonly reach: Reach;
   readonly warming: Warming;
+  readonly audit: Audit;
 }
 
 /** Opens the volumes of a store. */
 export function createVolumes(means: VolumeMeans): Volumes {
-  const { store, gate, deliveries, secrets, reach, warming } = means;
+  const { store, gate, deliveries, secrets, reach, warming, audit } = means;
   const locks = createKeyedMutex();
 
   function wantFor(lease: LeaseRecord, reference: RegistryReference): Awaited {
@@ -58,6 +68,21 @@ export function createVolumes(means: VolumeMeans): Volumes {
     return { delivery, done };
   }
 
+  /** Undefined when there is none; throws LEASE_EXISTS for one of something else. */
+  function findLease(volume: AcquireRequest | MountedVolume): LeaseRecord | undefined {
+    const known = store.keptLeases().find(({ id }) => id === volume.id);
+    if (known === undefined || isSame(known, volume)) return known;
+    throw exists(known);
+  }
+
+  /** Keeps it from eviction first: what is here after that stays. */
+  async function keepIfHere(lease: LeaseRecord, signal: AbortSignal | undefined): Promise<boolean> {
+    await store.keepLease(lease, { signal });
+    if (await hasGrantedTree(store.paths, lease)) return true;
+    await store.endLease(lease.id);
+    return false;
+  }
+
   return {
     acquire: (request, { signal }) =>
       locks.hold(
@@ -65,8 +90,7 @@ export function createVolumes(means: VolumeMeans): Volumes {
         async () => {
           const { id, subject, credential } = request;
           const reference = reach.parse(request.reference);
-          const known = store.keptLeases().find((lease) => lease.id === id);
-          if (known !== undefined && !isSame(known, request)) throw exists(known);
+          const known = findLease(request);
           const asked = { reference, digest: known?.manifest, subject, credential, signal };
           const digest = await gate.admit(asked);
           const lease = known ?? makeLease(request, repositoryName(reference), digest);
@@ -74,6 +98,24 @@ export function createVolumes(means: VolumeMeans): Volumes {
           await secrets.set(id, credential);
           // A tag that moved since must not be noted as this digest's.
           return wantFor(lease, known === undefined ? reference : { ...reference, digest });
+        },
+        { signal },
+      ),
+
+    retain: (volume, { signal }) =>
+      locks.hold(
+        volume.id,
+        async () => {
+          if (findLease(volume) !== undefined) return;
+          const { digest, ...rest } = volume;
+          const repository = repositoryName(parseReference(volume.reference));
+          const isHere = await keepIfHere(makeLease(rest, repository, digest), signal);
+          const asked = { subject: volume.subject, repository, version: digest };
+          if (isHere) return audit({ ...asked, digest, verdict: "allowed", why: "mounted" });
+          audit({ ...asked, digest: undefined, verdict: "unknown", why: "NOT_FOUND" });
+          throw new ModelError("NOT_FOUND", `${repository}@${digest} is not here`, {
+            hint: `what ${volume.target} shows was removed: delete its pod`,
+          });
         },
         { signal },
       ),
@@ -114,10 +156,13 @@ function makeLease(request: AcquireRequest, repository: string, manifest: Digest
   return { ...asked, kind: "volume", origin, manifest, since: new Date().toISOString() };
 }
 
-function isSame(lease: LeaseRecord, { reference, include, exclude }: AcquireRequest): boolean {
-  const told = (wanted: Pick<AcquireRequest, "reference" | "include" | "exclude">) =>
-    JSON.stringify([wanted.reference, wanted.include ?? [], wanted.exclude ?? []]);
-  return told(lease) === told({ reference, include, exclude });
+function isSame(lease: LeaseRecord, volume: AcquireRequest | MountedVolume): boolean {
+  const digest = "digest" in volume ? volume.digest : lease.manifest;
+  return (
+    lease.reference === volume.reference &&
+    lease.manifest === digest &&
+    selectionKey(lease) === selectionKey(volume)
+  );
 }
 
 function exists({ target, reference }: LeaseRecord): ModelError {

@@ -1,5 +1,5 @@
+import { describeFault, type Log } from "../core/log.ts";
 import { createMutex } from "../core/mutex.ts";
-import { describeFault, type Log } from "./log.ts";
 import { warmTree } from "./warm.ts";
 
 /** Warms trees one after another: two at once would push each other out. */

@@ -53,6 +53,8 @@ export const errorExitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   AGENT_FAILED: exitCodes.unexpected,
   LEASE_EXISTS: exitCodes.refused,
   MOUNT_FAILED: exitCodes.local,
+  CLUSTER_UNAVAILABLE: exitCodes.unreachable,
+  CLUSTER_REFUSED: exitCodes.refused,
   CANCELLED: exitCodes.other,
 };
 

@@ -1,4 +1,5 @@
 import { ModelError } from "../core/errors.ts";
+import type { ListenAddress } from "../core/listen-address.ts";
 
 /** For flags that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -23,7 +24,7 @@ export function parseAnnotations(pairs: readonly string[]): Record<string, strin
 }
 
 /** Parses `HOST:PORT`, an IPv6 host in brackets; throws INVALID_ARGUMENT. */
-export function parseListen(text: string): { readonly host: string; readonly port: number } {
+export function parseListen(text: string): ListenAddress {
   const [, bracketed, plain, digits = ""] =
     /^(?:\[([0-9a-f:.]+)\]|([^:/\s[\]]+)):(\d{1,5})$/i.exec(text) ?? [];
   const host = bracketed ?? plain;
@@ -31,5 +32,14 @@ export function parseListen(text: string): { readonly host: string; readonly por
   if (host !== undefined && port <= 65_535) return { host, port };
   throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no address to listen on`, {
     hint: "say HOST:PORT, such as 127.0.0.1:5000; 0.0.0.0:5000 for every interface, port 0 for a free one",
+  });
+}
+
+/** Parses a whole number of seconds, such as `60`; throws INVALID_ARGUMENT. */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d{1,6}$/.test(text) && seconds > 0) return seconds;
+  throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no number of seconds`, {
+    hint: "say a whole number above 0, such as 60",
   });
 }

@@ -10,12 +10,8 @@ else await start();
 
 async function start(): Promise<void> {
   cacheCompiledCode();
-  const { catchStopSignals, onHangUp } = await import("./stop-signals.ts");
-  const { runCommandLine } = await import("./program.ts");
-  const { stdin, stdout, stderr, env: environment } = process;
-  using stop = catchStopSignals();
-  const terminal = { stdin, stdout, stderr, environment, onHangUp, ...stop };
-  process.exitCode = await runCommandLine(process.argv.slice(2), terminal);
+  const { startCommandLine } = await import("./start.ts");
+  await startCommandLine();
 }
 
 /** Halves the start-up. Never in a shared folder, where others could plant code. */

@@ -36,6 +36,8 @@ export const errorCodes = {
   AGENT_FAILED: { retryable: false },
   LEASE_EXISTS: { retryable: false },
   MOUNT_FAILED: { retryable: true },
+  CLUSTER_UNAVAILABLE: { retryable: true },
+  CLUSTER_REFUSED: { retryable: false },
   CANCELLED: { retryable: false },
 } as const;
 

@@ -28,6 +28,11 @@ function matcher(patterns: readonly string[]): (path: string) => boolean {
   return (path) => matchers.some((matches) => matches(path));
 }
 
+/** The same text for the same globs, whatever their order; an empty list is as good as none. */
+export function selectionKey({ include = [], exclude = [] }: Selection): string {
+  return JSON.stringify([include, exclude].map((globs) => [...new Set(globs)].toSorted()));
+}
+
 /** Names a selection by the paths it chose: `all`, or the hex sha256 of the sorted path list. */
 export function selectionId(chosen: readonly string[], all: readonly string[]): string {
   if (chosen.length === all.length) return "all";

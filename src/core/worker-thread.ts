@@ -66,7 +66,7 @@ export function startWorkerThread<Question, Answer, Note = never>(
     if ("answer" in reply) return asker?.resolve(reply.answer);
     return asker?.reject(reviveFailure(reply.failure));
   });
-  worker.on("error", (cause) => end(new Error(`the thread of ${url.pathname} failed`, { cause })));
+  worker.on("error", (cause) => end(new Error(`the thread of ${codeName(url)} failed`, { cause })));
   worker.on("exit", () => end(new ModelError("CANCELLED", "the thread was stopped")));
 
   function end(error: Error): void {
@@ -98,6 +98,11 @@ export function startWorkerThread<Question, Answer, Note = never>(
       await worker.terminate();
     },
   };
+}
+
+/** A data URL is all of the code. */
+function codeName(url: URL): string {
+  return url.protocol === "file:" ? url.pathname : `a ${url.protocol} URL`;
 }
 
 /**

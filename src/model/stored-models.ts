@@ -6,7 +6,9 @@ import { ModelError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { parseReference, repositoryName } from "../core/reference.ts";
 import type { Watermarks } from "../store/eviction.ts";
-import { collect, exclusiveBytes, removeModelRecord } from "../store/garbage.ts";
+import { collect, removeModelRecord } from "../store/garbage.ts";
+import { createIndexFiles, type IndexFiles } from "../store/index-files.ts";
+import { exclusiveBytes, listContent, measure, readNeeds, sumOf } from "../store/model-needs.ts";
 import { listRecords, type StoredRecord } from "../store/model-record.ts";
 import { setPinned } from "../store/pin.ts";
 import { openStore, type Store } from "../store/store.ts";
@@ -44,16 +46,35 @@ export interface FreedBytes {
   readonly freed: number;
 }
 
+/** What lies in a store. */
+export interface StoreSurvey {
+  /** Most recently used first. */
+  readonly models: StoredModel[];
+  /** Of all files, those that no model needs too. */
+  readonly bytes: number;
+}
+
 /** Lists the models of a store, most recently used first. Needs no lock. */
 export async function listModels(options: Pick<StoreOptions, "store">): Promise<StoredModel[]> {
+  return (await surveyStore(options)).models;
+}
+
+/**
+ * Looks once at all that lies in a store. Needs no lock. `files` is for who looks again and again: it
+ * keeps what it read of the store's models.
+ */
+export async function surveyStore({
+  store,
+  files,
+}: Pick<StoreOptions, "store"> & { readonly files?: IndexFiles }): Promise<StoreSurvey> {
   try {
-    return await list(options.store);
+    return await survey(store, files ?? createIndexFiles(storePaths(store)));
   } catch (error) {
     throw describeFailure(error, "listing", undefined);
   }
 }
 
-async function list(root: string): Promise<StoredModel[]> {
+async function survey(root: string, files: IndexFiles): Promise<StoreSurvey> {
   const paths = storePaths(root);
   const found = await stat(root).catch(undefinedIfMissing);
   if (found?.isDirectory() === false)
@@ -62,8 +83,11 @@ async function list(root: string): Promise<StoredModel[]> {
     });
   const records = await listRecords(paths);
   const newestFirst = records.toSorted((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
-  const exclusive = await exclusiveBytes(paths, records);
-  return Promise.all(
+  const content = await listContent(paths);
+  const sizes = await measure(content);
+  const exclusive = exclusiveBytes(await readNeeds(paths, records, { content, files }), sizes);
+  files.keepOnly(records);
+  const models = await Promise.all(
     newestFirst.map(async (record) => {
       return {
         name: nameOf(record),
@@ -72,12 +96,13 @@ async function list(root: string): Promise<StoredModel[]> {
         bytes: record.bytes,
         exclusiveBytes: exclusive.get(record) ?? 0,
         files: record.files,
-        trees: await grantedTrees(paths, record),
+        trees: await grantedTrees(paths, record, files),
         pinned: record.pinned,
         lastUsed: record.lastUsed.toISOString(),
       };
     }),
   );
+  return { models, bytes: sumOf(content, sizes) };
 }
 
 /** Removes one model: by reference with tag, with digest, or its digest alone. NOT_FOUND, MODEL_IN_USE. */

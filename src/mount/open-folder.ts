@@ -25,8 +25,9 @@ export async function openFolder(path: string): Promise<HeldFolder | undefined> 
  * with INVALID_ARGUMENT when a link or a file is in the way or `path` is not below `root`.
  */
 export async function openFolderBelow(root: string, path: string): Promise<HeldFolder | undefined> {
+  const names = namesBelow(root, path);
   let folder = await openFolder(root);
-  for (const name of namesBelow(root, path)) {
+  for (const name of names) {
     if (folder === undefined) return undefined;
     await using above: HeldFolder = folder;
     folder = await openChild(above, name);

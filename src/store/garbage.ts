@@ -4,6 +4,7 @@ import { digestHex } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import type { Abortable } from "../core/progress.ts";
 import { chooseVictims, freeSpace, shortageOf, type Watermarks } from "./eviction.ts";
+import { createIndexFiles } from "./index-files.ts";
 import {
   countOwners,
   listContent,
@@ -28,6 +29,8 @@ export interface Sweep {
 export interface SweepOptions extends Abortable {
   /** Evict least recently used models, never leased or pinned ones, as far as these ask for it. */
   readonly watermarks?: Watermarks | undefined;
+  /** Evict only of these. */
+  readonly among?: readonly StoredRecord[] | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
@@ -43,9 +46,12 @@ interface Inventory {
  * collections may run in the same process: what a lease or a pull under way counts on stays.
  */
 export async function collect(store: Store, options: SweepOptions = {}): Promise<Sweep> {
-  const { watermarks = {} } = options;
+  const { watermarks = {}, among } = options;
+  const mayGo = (record: StoredRecord) =>
+    among === undefined || among.some((each) => isSame(each, record));
   return clean(store, options, ({ needs, content }) => {
-    const evictable = [...needs.keys()].filter((each) => !each.pinned && !store.isLeased(each));
+    const idle = [...needs.keys()].filter((each) => !each.pinned && !store.isLeased(each));
+    const evictable = idle.filter(mayGo);
     return evict(store, { needs, content }, { evictable, watermarks });
   });
 }
@@ -72,23 +78,6 @@ export async function removeModelRecord(
   return freedBytes;
 }
 
-/** Bytes of files that only one model needs, for each: what removing it would free. */
-export async function exclusiveBytes(
-  paths: StorePaths,
-  records: readonly StoredRecord[],
-): Promise<Map<StoredRecord, number>> {
-  const content = await listContent(paths);
-  const needs = await readNeeds(paths, records, content);
-  const sizes = await measure(content);
-  const owners = countOwners(needs);
-  const exclusive = new Map<StoredRecord, number>();
-  for (const [record, needed] of needs) {
-    const own = [...needed].filter((path) => owners.get(path) === 1);
-    exclusive.set(record, sumOf(own, sizes));
-  }
-  return exclusive;
-}
-
 function inUse(record: StoredRecord, why: string, hint: string): ModelError {
   const name = `${record.origin.name}@${record.manifest}`;
   return new ModelError("MODEL_IN_USE", `${name} ${why}`, { hint });
@@ -111,7 +100,10 @@ async function clean(
   const trashed: string[] = [];
   const mark = async () => {
     const content = await listContent(paths);
-    const needs = await readNeeds(paths, await listRecords(paths), content);
+    const needs = await readNeeds(paths, await listRecords(paths), {
+      content,
+      files: createIndexFiles(paths),
+    });
     const removed = await choose({ needs, content });
     const kept = new Map([...needs].filter(([record]) => !removed.includes(record)));
     const unneeded = content.difference(countOwners(kept));
@@ -168,7 +160,13 @@ async function hide(
   },
   trashed: string[],
 ): Promise<void> {
+  let given: Promise<void> | undefined;
+  const makeRoom = () => {
+    given ??= giveUpReserve(paths);
+    return given;
+  };
   const drop = async (path: string) => {
+    await makeRoom();
     const aside = await moveToTrash(paths, path);
     if (aside !== undefined) trashed.push(aside);
   };
@@ -177,7 +175,7 @@ async function hide(
     await forEachConcurrently(others, 16, (name) => drop(join(folder, name)));
   };
   const records = [...kept.keys()];
-  await giveUpReserve(paths);
+  if (removed.length > 0) await makeRoom();
   for (const record of removed) await removeRecord(paths, record);
   await dropOthers(
     paths.trees,

@@ -1,9 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { undefinedIfMissing } from "../core/absence.ts";
-import { fileId } from "../core/chunk-index.ts";
 import { forEachConcurrently } from "../core/concurrently.ts";
-import { readIndex } from "./chunk-locations.ts";
+import type { IndexFiles } from "./index-files.ts";
 import { ingestFolder } from "./ingest.ts";
 import { grantedFiles, type StoredRecord } from "./model-record.ts";
 import { originKey, type StorePaths } from "./store-paths.ts";
@@ -21,15 +20,15 @@ export async function listContent(paths: StorePaths): Promise<Set<string>> {
   return new Set(found.flat());
 }
 
-/** Tells which of `content` each model keeps. */
+/** Tells which of `content` each model keeps; `files` spares the reading of indexes that it knows. */
 export async function readNeeds(
   paths: StorePaths,
   records: readonly StoredRecord[],
-  content: ReadonlySet<string>,
+  { content, files }: { readonly content: ReadonlySet<string>; readonly files: IndexFiles },
 ): Promise<Needs> {
   const needs = new Map<StoredRecord, Set<string>>();
   for (const record of records) {
-    const all = await claimed(paths, record, content);
+    const all = await claimed(paths, record, { content, files });
     needs.set(record, new Set(all.filter((path) => content.has(path))));
   }
   return needs;
@@ -58,6 +57,20 @@ export function sumOf(paths: Iterable<string>, sizes: ReadonlyMap<string, number
   return sum;
 }
 
+/** Bytes of files that only one model needs, for each: what removing it would free. */
+export function exclusiveBytes(
+  needs: Needs,
+  sizes: ReadonlyMap<string, number>,
+): Map<StoredRecord, number> {
+  const owners = countOwners(needs);
+  const exclusive = new Map<StoredRecord, number>();
+  for (const [record, needed] of needs) {
+    const own = [...needed].filter((path) => owners.get(path) === 1);
+    exclusive.set(record, sumOf(own, sizes));
+  }
+  return exclusive;
+}
+
 /** Names in a folder, none where there is no such folder. */
 export async function namesIn(folder: string): Promise<string[]> {
   return (await readdir(folder).catch(undefinedIfMissing)) ?? [];
@@ -66,15 +79,12 @@ export async function namesIn(folder: string): Promise<string[]> {
 async function claimed(
   paths: StorePaths,
   record: StoredRecord,
-  content: ReadonlySet<string>,
+  { content, files }: { readonly content: ReadonlySet<string>; readonly files: IndexFiles },
 ): Promise<string[]> {
   const { origin } = record;
-  const index = await readIndex(paths, record);
-  if (index !== undefined)
-    return index.files.flatMap((file) => {
-      const id = fileId(file);
-      return [paths.file(id), ingestFolder(paths, origin, id)];
-    });
+  const named = await files.filesOf(record);
+  if (named !== undefined)
+    return named.flatMap(({ id }) => [paths.file(id), ingestFolder(paths, origin, id)]);
   // Its trees show what was granted under it; what was on its way nobody can tell any more.
   const granted = await grantedFiles(paths, record);
   const begun = join(paths.ingest, originKey(origin), "/");

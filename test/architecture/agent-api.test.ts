@@ -13,10 +13,12 @@ const routes = createAgentRoutes(Object.create(null) as RouteMeans);
 
 const described = [
   ["AcquireRequest", documents.acquireSchema],
+  ["MountedVolume", documents.mountedSchema],
   ["PrefetchRequest", documents.prefetchSchema],
   ["PinRequest", documents.pinSchema],
   ["RemovalRequest", documents.removalSchema],
   ["CollectionRequest", documents.collectionSchema],
+  ["WithdrawalRequest", documents.withdrawalSchema],
   ["FreedDocument", documents.freedSchema],
   ["LeaseDocument", documents.leaseSchema],
   ["ModelProgress", documents.progressSchema],

@@ -29,7 +29,7 @@ export const parts: Readonly<Record<string, Part>> = {
   agent: { uses: models },
   kubernetes: { uses: [...models, "agent"] },
   csi: { uses: ["core", "mount", "agent"] },
-  cli: { uses: [...domain, "store", "registry", "mount", "model", "agent"] },
+  cli: { uses: [...domain, "store", "registry", "mount", "model", "agent", "kubernetes"] },
   index: { uses: [...domain, "model"] },
   demo: { uses: ["index", "registry", "cli"] },
 };
@@ -59,6 +59,12 @@ export const doors: readonly {
     only: /^src\/agent\/(?:(?:api|client)\/|agent\.ts$|config\.ts$)/,
     because: "it starts an agent, or talks to one over its socket",
   },
+  {
+    of: "kubernetes",
+    from: ["cli"],
+    only: /^src\/kubernetes\/(?:api\/cluster-api|names|reporter\/reporter|controller\/controller|webhook\/webhook|cluster\/[a-z-]+)\.ts$/,
+    because: "it starts a role, or asks the cluster for one person",
+  },
 ];
 
 /** Folders of one part that do not import each other. */
@@ -73,6 +79,10 @@ export const packages: Readonly<
   "@aws-sdk/client-s3": { from: ["src/s3/"], because: "70 ms and 32 MB to load" },
   "@grpc/grpc-js": { from: ["csi/"], because: "only a kubelet speaks gRPC with us" },
   "@kubernetes/client-node": { from: ["src/kubernetes/"], because: "340 ms and 88 MB to load" },
+  "@peculiar/x509": {
+    from: ["src/kubernetes/webhook/"],
+    because: "only the webhook makes certificates",
+  },
   commander: {
     from: ["src/cli/", "csi/flags.ts"],
     because: "only the command line has flags",
@@ -84,7 +94,7 @@ export const packages: Readonly<
   },
   picomatch: { from: ["src/core/"], because: "globs mean the same everywhere" },
   protobufjs: { from: ["csi/rpc/"], because: "only gRPC messages are protobuf" },
-  "tar-stream": { from: ["src/pack/", "src/transfer/"], because: "only image layers are tar" },
+  "tar-stream": { from: [], because: "only layers of our own image are tar: deploy/package" },
   undici: {
     from: ["src/registry/client/"],
     because: "HTTP, its retries and its secrets stay there",
@@ -102,10 +112,13 @@ export const packages: Readonly<
     ],
     because: "documents are checked where they come in",
   },
-  "prom-client": { from: ["src/agent/"], because: "only the agent has metrics" },
+  "prom-client": {
+    from: ["src/agent/", "src/kubernetes/"],
+    because: "only what runs for long has metrics",
+  },
   yaml: {
-    from: ["src/pack/", "src/agent/"],
-    because: "a model card's front matter and an agent's configuration are YAML",
+    from: ["src/pack/", "src/model/reach-config.ts"],
+    because: "a model card's front matter and an operator's configuration are YAML",
   },
 };
 

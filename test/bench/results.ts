@@ -136,18 +136,23 @@ export async function readResults(path: string): Promise<Results> {
 }
 
 /**
- * The later run, with the rows of the earlier one that it did not repeat, in `order`. Throws when
- * the two cannot stand in one table.
+ * The later run, with the rows of the earlier one that it did not repeat, in `order`; these say which
+ * Ballast they were measured with, where it was another. Throws when the two cannot stand in one table.
  */
 export function mergeResults(earlier: Results, later: Results, order: readonly string[]): Results {
   const [a, b] = [earlier, later].map(({ machine, settings }) => {
     const { huge: _, ...comparable } = settings;
-    const { cpu, cores, kernel, filesystem, versions } = machine;
+    const { cpu, cores, kernel, filesystem } = machine;
+    const { ballast: __, ...versions } = machine.versions;
     return JSON.stringify({ cpu, cores, kernel, filesystem, versions, comparable });
   });
   if (a !== b)
     throw new Error(`the earlier run differs in machine, programs or settings:\n${a}\n${b}`);
-  const rows = new Map([...earlier.rows, ...later.rows].map((each) => [each.id, each]));
+  const { ballast } = earlier.machine.versions;
+  const isOther = ballast !== later.machine.versions["ballast"];
+  const mark = (row: RowResult) =>
+    isOther ? { ...row, notes: [...row.notes, `Measured with Ballast ${ballast}.`] } : row;
+  const rows = new Map([...earlier.rows.map(mark), ...later.rows].map((each) => [each.id, each]));
   const settings = { ...later.settings, huge: earlier.settings.huge || later.settings.huge };
   return { ...later, settings, rows: order.flatMap((id) => rows.get(id) ?? []) };
 }

@@ -1,13 +1,18 @@
 import { readFile, realpath, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { readConfig } from "../../src/agent/config.ts";
+import {
+  type ControlPlane,
+  controlPlaneTools,
+  startControlPlane,
+} from "../support/control-plane.ts";
+import { judge } from "../support/judge.ts";
 import {
   containersOf,
   findObject,
   flagOf,
-  judge,
   type Manifest,
   mountOf,
   parseManifests,
@@ -18,25 +23,30 @@ import {
 import { makeTemporaryFolder } from "../support/models.ts";
 import { toolsMissing } from "../support/programs.ts";
 
-const missing = toolsMissing("kustomize", "check-manifests");
+const missing = toolsMissing("kustomize", ...controlPlaneTools);
 const repository = join(import.meta.dirname, "../..");
 const base = "deploy/kustomize/base";
 
 describe.skipIf(missing)("deploy/kustomize/base", () => {
+  const stack = new AsyncDisposableStack();
+  let plane: ControlPlane;
   let yaml: string;
   let objects: Manifest[];
   let agent: Manifest;
   let plugin: Manifest;
 
   beforeAll(async () => {
+    const { path } = stack.use(await makeTemporaryFolder());
+    plane = stack.use(await startControlPlane({ folder: path }));
     yaml = await render(base);
     objects = parseManifests(yaml);
     agent = podOf(findObject(objects, "DaemonSet", "ballast-agent"));
     plugin = podOf(findObject(objects, "DaemonSet", "ballast-csi"));
   });
+  afterAll(() => stack.disposeAsync());
 
   test("is what an API server takes without a word", async () => {
-    expect(await judge(yaml)).toEqual([]);
+    expect(await judge(plane, yaml)).toEqual([]);
   });
 
   test.each([
@@ -61,10 +71,15 @@ describe.skipIf(missing)("deploy/kustomize/base", () => {
       /selector/,
     ],
     ["a name without a volume", "name: pods\n", "name: pots\n", /not found/i],
-    ["a stricter namespace", "enforce: privileged", "enforce: baseline", /pod security baseline/],
+    [
+      "a stricter namespace",
+      "enforce: privileged",
+      "enforce: baseline",
+      /violates PodSecurity "baseline/,
+    ],
   ])("would not be taken with %s", async (_, from, to, why) => {
     expect(yaml).toContain(from);
-    expect((await judge(yaml.replace(from, to))).join("\n")).toMatch(why);
+    expect((await judge(plane, yaml.replace(from, to))).join("\n")).toMatch(why);
   });
 
   test("gives no pod a Kubernetes token, a network of the node or its processes", () => {
@@ -180,25 +195,30 @@ describe.skipIf(missing)("deploy/kustomize/base", () => {
     });
   });
 
-  test("names one image everywhere, which a kustomization of the operator's replaces", async () => {
-    expect(imagesOf(objects)).toEqual(["ballast:dev"]);
-    await using folder = await makeTemporaryFolder();
-    const path = await realpath(folder.path);
-    const [, kustomization = ""] =
-      /```yaml\n([^`]*)```/.exec(await readFile(join(repository, "docs/operations.md"), "utf8")) ??
-      [];
-    const written = parse(kustomization);
-    written.resources = [relative(path, join(await realpath(repository), base))];
-    await writeFile(join(path, "kustomization.yaml"), JSON.stringify(written));
-    await writeFile(join(path, "agent.yaml"), "registries: {allow: [models.example.com]}\n");
-    const yaml = await render(path);
-    const changed = parseManifests(yaml);
-    expect(await judge(yaml)).toEqual([]);
-    expect(imagesOf(changed)).toEqual(["registry.example.com/infra/ballast:v0.1.0"]);
-    const { name, text } = configOf(changed);
-    expect(text).toContain("models.example.com");
-    expect(name).not.toBe(configOf(objects).name);
-  });
+  test.each([base, "deploy/kustomize/default"])(
+    "names one image everywhere, which a kustomization of the operator's replaces: %s",
+    async (folder) => {
+      const objects = parseManifests(await render(folder));
+      expect(imagesOf(objects)).toEqual(["ballast:dev"]);
+      await using own = await makeTemporaryFolder();
+      const path = await realpath(own.path);
+      const [, kustomization = ""] =
+        /```yaml\n([^`]*)```/.exec(
+          await readFile(join(repository, "docs/operations.md"), "utf8"),
+        ) ?? [];
+      const written = parse(kustomization);
+      written.resources = [relative(path, join(await realpath(repository), folder))];
+      await writeFile(join(path, "kustomization.yaml"), JSON.stringify(written));
+      await writeFile(join(path, "agent.yaml"), "registries: {allow: [models.example.com]}\n");
+      const yaml = await render(path);
+      const changed = parseManifests(yaml);
+      expect(await judge(plane, yaml)).toEqual([]);
+      expect(imagesOf(changed)).toEqual(["registry.example.com/infra/ballast:v0.1.0"]);
+      const { name, text } = configOf(changed);
+      expect(text).toContain("models.example.com");
+      expect(name).not.toBe(configOf(objects).name);
+    },
+  );
 
   test("holds an agent.yaml that an agent takes", async () => {
     await using folder = await makeTemporaryFolder();
@@ -215,7 +235,7 @@ function hostPaths(pod: Manifest): string[] {
 }
 
 function imagesOf(objects: readonly Manifest[]): string[] {
-  const sets = objects.filter(({ kind }) => kind === "DaemonSet");
+  const sets = objects.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment");
   const images = sets.flatMap((set) => containersOf(podOf(set)).map(({ image }) => image));
   return [...new Set(images)];
 }

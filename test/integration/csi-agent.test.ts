@@ -88,6 +88,27 @@ describe.skipIf(mountsMissing())("a pod on a node with an agent and a registry",
     expect(await scene.leftovers()).toEqual(nothingLeft);
   });
 
+  test("keeps its model when the lease is lost, without its credential", async () => {
+    await using place = await openAgentPlace({ withLogin: true });
+    await using scene = await openCsiScene();
+    await place.push(model);
+    await startOn(scene, place, 30_000, 50);
+    const volume = { ...volumeOf(scene, place), secrets: { ...login } };
+    expect(await scene.kubelet.mount(volume)).toMatchObject([{ code: status.OK }]);
+    const mount = place.client("mount");
+    const [lease] = await mount.leases();
+    const asked = place.proxy.exchanges.length;
+    await mount.release(lease?.id ?? "");
+    await expect
+      .poll(() => mount.leases())
+      .toMatchObject([{ ...lease, since: expect.any(String) }]);
+    expect(place.proxy.exchanges).toHaveLength(asked);
+    expect(await place.client("admin").collect({ maxBytes: 0 })).toMatchObject({ removed: [] });
+    await scene.kubelet.deletePod(volume);
+    expect(await mount.leases()).toEqual([]);
+    expect(await scene.leftovers()).toEqual(nothingLeft);
+  });
+
   test("hears what is wrong with its reference", async () => {
     await using place = await openAgentPlace();
     await using scene = await openCsiScene();
@@ -109,9 +130,15 @@ describe.skipIf(mountsMissing())("a pod on a node with an agent and a registry",
   });
 });
 
-function startOn(scene: CsiScene, place: AgentPlace, firstAnswerMs = 30_000) {
+function startOn(
+  scene: CsiScene,
+  place: AgentPlace,
+  firstAnswerMs = 30_000,
+  reconcileMs = 3_600_000,
+) {
   const agentSocket = socketPath(place.run, "mount");
-  return scene.start({ agentSocket, storeRoot: place.root, patience: { firstAnswerMs } });
+  const patience = { firstAnswerMs, reconcileMs };
+  return scene.start({ agentSocket, storeRoot: place.root, patience });
 }
 
 function volumeOf(scene: CsiScene, place: AgentPlace) {

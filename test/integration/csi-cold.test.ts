@@ -63,7 +63,8 @@ describe.skipIf(mountsMissing())("a volume whose model is not here yet", () => {
 
   test("of a hundred pods is one volume each, and all of them come", async () => {
     await using scene = await openCsiScene();
-    await scene.start();
+    // On a machine that is busy a hundred releases take a while.
+    await scene.start({ patience: { releaseMs: 30_000, agentMs: 30_000 } });
     scene.agent.behave(pulling);
     const volumes = Array.from({ length: 100 }, () => scene.volume());
     const first = await Promise.all(volumes.map((volume) => scene.kubelet.publish(volume)));

@@ -127,6 +127,43 @@ describe.skipIf(mountsMissing())("the comparison of leases with mounts and pods"
     expect(await scene.mounts()).toHaveLength(1);
   });
 
+  test("leases a volume again that is mounted and has lost its lease", async () => {
+    await using scene = await openCsiScene();
+    await scene.start(often);
+    const attributes = { reference: modelReference, include: "*.json,weights/" };
+    const volume = scene.volume({ attributes });
+    await scene.kubelet.mount(volume);
+    const [lease] = scene.agent.leases.values();
+    scene.agent.leases.clear();
+    await eventually(() => scene.agent.leases.size === 1);
+    expect([...scene.agent.leases.values()]).toEqual([{ ...lease, since: expect.any(String) }]);
+    await awaitRounds(scene, 3);
+    const asked = scene.agent.requests.filter((line) => line !== "leases");
+    expect(asked).toEqual([`acquire ${lease?.id}`, `retain ${lease?.id}`]);
+    expect(scene.log.filter((line) => line.includes('"leased-again"'))).toHaveLength(1);
+    await scene.kubelet.deletePod(volume);
+    expect(await scene.leftovers()).toEqual(nothingLeft);
+  });
+
+  test("leaves a mount that the agent will not lease again, and says so in each round", async () => {
+    await using scene = await openCsiScene();
+    await scene.start(often);
+    const volume = scene.volume();
+    await scene.kubelet.mount(volume);
+    scene.agent.forgetModel(modelReference);
+    scene.agent.leases.clear();
+    await awaitRounds(scene, 4);
+    const said = scene.log.filter((line) => line.includes('"lease-missing"'));
+    expect(said.length).toBeGreaterThan(1);
+    expect(said.length).toBeLessThanOrEqual(
+      scene.agent.requests.filter((line) => line === "leases").length,
+    );
+    expect(said[0]).toContain('"code":"NOT_FOUND"');
+    expect(await scene.mounts()).toHaveLength(1);
+    await scene.kubelet.deletePod(volume);
+    expect(await scene.leftovers()).toEqual(nothingLeft);
+  });
+
   test("begins when the agent is there at last", async () => {
     await using scene = await openCsiScene();
     const lost = leaseFor(scene, "pods/gone/volumes/kubernetes.io~csi/model/mount");

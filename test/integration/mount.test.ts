@@ -174,6 +174,7 @@ describe.skipIf(mountsMissing())("a folder opened below another", () => {
     expect(found?.path).toBe(join(path, "a/b/c"));
     await using same = await openFolderBelow(path, path);
     expect(same?.path).toBe(path);
+    const before = openDescriptors();
     expect(await openFolderBelow(path, join(path, "a/none/c"))).toBeUndefined();
     for (const wrong of [
       "a/link",
@@ -188,6 +189,7 @@ describe.skipIf(mountsMissing())("a folder opened below another", () => {
       });
     for (const outside of ["/etc", `${path}/../x`, `${path}-2`, `${path}/a//b`, `${path}/a/`])
       await expect(openFolderBelow(path, outside)).rejects.toThrow("is not below");
+    expect(openDescriptors()).toEqual(before);
   });
 });
 

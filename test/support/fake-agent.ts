@@ -10,11 +10,14 @@ import {
   type ErrorDocument,
   type LeaseDocument,
   type ModelProgress,
+  type MountedVolume,
+  mountedSchema,
   type ReadyModel,
 } from "../../src/agent/api/documents.ts";
 import { type EventName, routes } from "../../src/agent/api/routes.ts";
 import { createCondition } from "../../src/core/condition.ts";
 import { digestHex, digestOf } from "../../src/core/digest.ts";
+import { closeServer } from "./close-server.ts";
 import { writeTree } from "./models.ts";
 
 /** What callers who want a model meet, until it is changed. */
@@ -33,13 +36,15 @@ export interface FakeAgent extends AsyncDisposable {
   readonly socketPath: string;
   /** Below it lie the trees. */
   readonly storeRoot: string;
-  /** One line per request: `acquire ID`, `release ID`, `leases`. */
+  /** One line per request: `acquire ID`, `retain ID`, `release ID`, `leases`. */
   readonly requests: string[];
   /** The body of each acquire. */
   readonly acquires: AcquireRequest[];
   readonly leases: Map<string, LeaseDocument>;
   /** Makes a model and resolves to its tree. */
   addModel(reference: string, files: Readonly<Record<string, string>>): Promise<string>;
+  /** It does not know the model any more; the tree stays. */
+  forgetModel(reference: string): void;
   behave(behaviour: FakeBehaviour): void;
   /** Resolves when it was asked for models `count` times in all. */
   awaitAsked(count: number): Promise<void>;
@@ -84,6 +89,12 @@ export async function startFakeAgent(folder: string): Promise<FakeAgent> {
       requests.push(`release ${id}`);
       if (releasesFail) return refuse(response, failure("STORE_IO", "no room to forget"));
       leases.delete(id);
+      response.writeHead(204).end();
+    } else if (method === "PUT" && url === routes.volumes) {
+      const volume = v.parse(mountedSchema, await json(request));
+      requests.push(`retain ${volume.id}`);
+      if (!models.has(volume.reference)) return refuse(response, failure("NOT_FOUND", "not here"));
+      leases.set(volume.id, { ...leaseOf(volume), digest: volume.digest });
       response.writeHead(204).end();
     } else if (method === "GET" && url === routes.volumes) {
       requests.push("leases");
@@ -164,13 +175,7 @@ export async function startFakeAgent(folder: string): Promise<FakeAgent> {
     await once(server, "listening");
   }
 
-  async function stop(): Promise<void> {
-    if (!server.listening) return;
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  }
+  const stop = () => closeServer(server);
 
   await start();
   return {
@@ -186,6 +191,7 @@ export async function startFakeAgent(folder: string): Promise<FakeAgent> {
       models.set(reference, { tree, bytes, files: Object.keys(files).length });
       return tree;
     },
+    forgetModel: (reference) => void models.delete(reference),
     behave(next) {
       behaviour = next;
       version += 1;
@@ -230,7 +236,12 @@ function readyModel(reference: string, { tree, bytes, files }: FakeModel): Ready
   };
 }
 
-function leaseOf({ id, reference, target, subject }: AcquireRequest): LeaseDocument {
+function leaseOf({
+  id,
+  reference,
+  target,
+  subject,
+}: AcquireRequest | MountedVolume): LeaseDocument {
   return {
     id,
     kind: "volume",

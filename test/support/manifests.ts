@@ -24,18 +24,6 @@ export function parseManifests(yaml: string): Manifest[] {
   });
 }
 
-/** What an API server would find wrong with these objects, a line each. */
-export async function judge(yaml: string): Promise<string[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<string[]>();
-  const child = execFile(toolPath("check-manifests"), (error, stdout) => {
-    // It exits with 1 where it finds something.
-    if (error !== null && error.code !== 1) reject(error);
-    else resolve(stdout.split("\n").filter((line) => line !== ""));
-  });
-  child.stdin?.end(yaml);
-  return promise;
-}
-
 /** One of the objects. Throws where it is not there. */
 export function findObject(objects: readonly Manifest[], kind: string, name: string): Manifest {
   const found = objects.find((each) => each["kind"] === kind && each["metadata"].name === name);

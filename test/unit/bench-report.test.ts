@@ -221,6 +221,19 @@ describe("results of two runs", () => {
     ]);
   });
 
+  test("tell which rows are of another Ballast", () => {
+    const { machine } = results([]);
+    const versions = { ...machine.versions, ballast: "0.0.9" };
+    const earlier = results([pullRow(1, "pull-plain"), pullRow(1)], {
+      machine: { ...machine, versions },
+    });
+    const { rows } = mergeResults(earlier, results([pullRow(3)]), order);
+    expect(rows.map(({ notes }) => notes.at(-1))).toEqual([
+      "Measured with Ballast 0.0.9.",
+      undefined,
+    ]);
+  });
+
   test("are not mixed when they are of different machines or programs", () => {
     const { machine } = results([]);
     const other = results([], { machine: { ...machine, cores: 64 } });

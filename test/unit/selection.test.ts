@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { digestHex, digestOf } from "../../src/core/digest.ts";
-import { createPathFilter, selectionId } from "../../src/core/selection.ts";
+import { createPathFilter, selectionId, selectionKey } from "../../src/core/selection.ts";
 
 const paths = [
   "README.md",
@@ -53,5 +53,26 @@ describe("a selection", () => {
     expect(name).toBe(digestHex(digestOf("a\0b")));
     expect(selectionId(["a", "b"], paths)).toBe(name);
     expect(selectionId(["a"], paths)).not.toBe(name);
+  });
+});
+
+describe("the key of a selection", () => {
+  const some = { include: ["*.json", "*.bin"], exclude: ["onnx/"] };
+
+  test.each([
+    ["another order", some, { ...some, include: ["*.bin", "*.json"] }],
+    ["a glob twice", some, { ...some, include: ["*.bin", "*.json", "*.bin"] }],
+    ["empty lists for none", {}, { include: [], exclude: [] }],
+  ])("is the same with %s", (_, one, other) => {
+    expect(selectionKey(other)).toBe(selectionKey(one));
+  });
+
+  test.each([
+    ["another glob", { ...some, include: ["*.json"] }],
+    ["included and excluded exchanged", { include: some.exclude, exclude: some.include }],
+    ["globs joined", { ...some, include: ["*.json,*.bin"] }],
+    ["nothing chosen", {}],
+  ])("differs with %s", (_, other) => {
+    expect(selectionKey(other)).not.toBe(selectionKey(some));
   });
 });

@@ -1,7 +1,8 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { collect, exclusiveBytes, removeModelRecord } from "../../src/store/garbage.ts";
+import { surveyStore } from "../../src/model/stored-models.ts";
+import { collect, removeModelRecord } from "../../src/store/garbage.ts";
 import { ingestFolder } from "../../src/store/ingest.ts";
 import { listRecords, readRecord, writeRecord } from "../../src/store/model-record.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -130,12 +131,14 @@ describe("removing a model", () => {
   test("frees what is shared only with the last that needs it", async () => {
     await using store = await makeStore();
     await fill(store);
-    const records = await listRecords(store.paths);
-    const exclusive = await exclusiveBytes(store.paths, records);
-    const byManifest = new Map([...exclusive].map(([record, bytes]) => [record.manifest, bytes]));
-    expect(byManifest.get(oldest.manifest)).toBe(100 * 1024);
-    expect(byManifest.get(middle.manifest)).toBe(200 * 1024);
-    expect(byManifest.get(newest.manifest)).toBe(400 * 1024);
+    await writeFile(store.paths.file("a".repeat(64)), kib("nobody's", 3));
+    const { models, bytes } = await surveyStore({ store: store.paths.root });
+    expect(models.map(({ digest, exclusiveBytes }) => [digest, exclusiveBytes])).toEqual([
+      [newest.manifest, 400 * 1024],
+      [middle.manifest, 200 * 1024],
+      [oldest.manifest, 100 * 1024],
+    ]);
+    expect(bytes).toBe(1003 * 1024);
   });
 });
 

@@ -38,6 +38,16 @@ export interface AcquireRequest extends Wanted {
   readonly credential?: WireCredential | undefined;
 }
 
+/** What `PUT /v1/volumes` takes: a volume that shows a model already. */
+export interface MountedVolume extends Wanted {
+  /** As in an `AcquireRequest`, like all else that is there too. */
+  readonly id: string;
+  /** Of the manifest that is shown. */
+  readonly digest: Digest;
+  readonly target: string;
+  readonly subject?: Subject | undefined;
+}
+
 /** What `POST /v1/prefetches` takes. */
 export interface PrefetchRequest extends Wanted {
   readonly pin?: boolean | undefined;
@@ -58,6 +68,11 @@ export interface RemovalRequest {
 export interface CollectionRequest {
   readonly maxBytes?: number | undefined;
   readonly dryRun?: boolean | undefined;
+}
+
+/** What `PUT /v1/withdrawals` takes: manifest digests. */
+export interface WithdrawalRequest {
+  readonly digests: Digest[];
 }
 
 /** What a removal or a collection did. */
@@ -128,6 +143,10 @@ export interface ModelDocument {
   readonly digest: Digest;
   readonly tags: string[];
   readonly state: "ready" | "partial" | "pulling" | "failed";
+  /** Whether all its files are here, not a selection of them. */
+  readonly whole: boolean;
+  /** Whether it is about to be removed. */
+  readonly leaving: boolean;
   readonly bytes: number;
   /** Bytes that would be freed by removing it. */
   readonly exclusiveBytes: number;
@@ -197,6 +216,14 @@ export const acquireSchema: Schema<AcquireRequest> = v.strictObject({
   credential: v.optional(credentialSchema),
 });
 
+export const mountedSchema: Schema<MountedVolume> = v.strictObject({
+  id: leaseId,
+  ...wanted,
+  digest,
+  target: text,
+  subject: v.optional(subjectSchema),
+});
+
 export const prefetchSchema: Schema<PrefetchRequest> = v.strictObject({
   ...wanted,
   pin: v.optional(v.boolean()),
@@ -209,6 +236,10 @@ export const removalSchema: Schema<RemovalRequest> = v.strictObject({ model: tex
 export const collectionSchema: Schema<CollectionRequest> = v.strictObject({
   maxBytes: v.optional(count),
   dryRun: v.optional(v.boolean()),
+});
+
+export const withdrawalSchema: Schema<WithdrawalRequest> = v.strictObject({
+  digests: v.pipe(v.array(digest), v.maxLength(10_000)),
 });
 
 export const freedSchema: Schema<FreedDocument> = v.object({
@@ -258,6 +289,8 @@ const modelSchema: Schema<ModelDocument> = v.object({
   digest,
   tags: v.array(text),
   state: v.picklist(["ready", "partial", "pulling", "failed"]),
+  whole: v.boolean(),
+  leaving: v.boolean(),
   bytes: count,
   exclusiveBytes: count,
   pinned: v.boolean(),

@@ -16,6 +16,7 @@ export const routes = {
   removals: "/v1/removals",
   collections: "/v1/collections",
   status: "/v1/status",
+  withdrawals: "/v1/withdrawals",
 } as const;
 
 /** The names of events in an answer of type `text/event-stream`. */

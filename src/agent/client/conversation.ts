@@ -37,6 +37,19 @@ export async function ask(
   }
 }
 
+/** Sends one request and reads the text of its answer. */
+export async function askText(
+  peer: Peer,
+  question: Question,
+  { signal }: Abortable = {},
+): Promise<string> {
+  try {
+    return (await readAll(await send(peer, question, signal))).toString("utf8");
+  } catch (error) {
+    throw explain(error, peer, signal);
+  }
+}
+
 /** Sends one request and follows the events of its answer until it ends. */
 export async function* listen(
   peer: Peer,

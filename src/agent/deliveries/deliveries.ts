@@ -1,6 +1,7 @@
+import { describeFault, type Log } from "../../core/log.ts";
+import { selectionKey } from "../../core/selection.ts";
 import type { ErrorDocument } from "../api/documents.ts";
 import { describeError } from "../api/error-document.ts";
-import { describeFault, type Log } from "../log.ts";
 import type { Bring } from "./bring.ts";
 import {
   type Awaited,
@@ -75,6 +76,6 @@ export function createDeliveries(bring: Bring, log: Log): Deliveries {
   };
 }
 
-function keyOf({ name, include = [], exclude = [] }: WantedModel): string {
-  return JSON.stringify([name, include, exclude]);
+function keyOf(model: WantedModel): string {
+  return `${model.name} ${selectionKey(model)}`;
 }

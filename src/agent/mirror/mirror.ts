@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
+import type { ListenAddress } from "../../core/listen-address.ts";
+import type { Reach } from "../../model/reach.ts";
 import type { AccessRecord } from "../../registry/server/conversation.ts";
 import { type HttpServer, startHttpServer } from "../../registry/server/http-server.ts";
 import type { Store } from "../../store/store.ts";
 import type { Audit } from "../access/audit.ts";
-import type { Reach } from "../reach.ts";
 import { createHeldContent } from "./held-content.ts";
 import { createPermits } from "./permits.ts";
 import { createPullApi } from "./pull-api.ts";
@@ -14,7 +15,7 @@ export interface MirrorOptions {
   readonly store: Store;
   readonly reach: Reach;
   readonly audit: Audit;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAddress;
   /** The one registry that may be read, where there is but one. */
   readonly onlyRegistry: () => string | undefined;
   /** Called once for each request, when it is answered. Must not throw. */

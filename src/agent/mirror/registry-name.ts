@@ -1,8 +1,8 @@
 import { isModelError } from "../../core/errors.ts";
 import type { RegistryReference } from "../../core/reference.ts";
+import type { Reach } from "../../model/reach.ts";
 import { registryOrigin } from "../../registry/client/endpoint.ts";
 import { ProtocolError } from "../../registry/server/errors.ts";
-import type { Reach } from "../reach.ts";
 import type { Asked } from "./asked.ts";
 import { isOwnAddress } from "./own-address.ts";
 

@@ -1,13 +1,13 @@
 import type { Digest } from "../../core/digest.ts";
 import type { Abortable } from "../../core/progress.ts";
 import type { RegistryReference } from "../../core/reference.ts";
+import type { Reach } from "../../model/reach.ts";
 import type { RetryOptions } from "../../registry/client/http/retry.ts";
 import { pingRegistry } from "../../registry/client/ping.ts";
 import {
   openRegistryRepository,
   type RegistryRepository,
 } from "../../registry/client/registry-repository.ts";
-import type { Reach } from "../reach.ts";
 
 /** Somebody who asks a mirror. */
 export interface PeerCaller {

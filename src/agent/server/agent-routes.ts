@@ -1,4 +1,5 @@
 import { ModelError } from "../../core/errors.ts";
+import { pause } from "../../core/pause.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import { findModel, nameOf, upTo } from "../../model/stored-models.ts";
 import { collect, removeModelRecord } from "../../store/garbage.ts";
@@ -7,14 +8,16 @@ import type { Store } from "../../store/store.ts";
 import {
   acquireSchema,
   collectionSchema,
+  mountedSchema,
   pinSchema,
   prefetchSchema,
   removalSchema,
+  withdrawalSchema,
 } from "../api/documents.ts";
 import { describeError } from "../api/error-document.ts";
 import { routes } from "../api/routes.ts";
 import type { Awaited } from "../deliveries/delivery.ts";
-import { pause } from "../pause.ts";
+import type { Departures } from "../departures.ts";
 import type { Prefetches } from "../prefetches.ts";
 import { describeLease, type Status } from "../status.ts";
 import type { Volumes } from "../volumes.ts";
@@ -26,6 +29,7 @@ export interface RouteMeans {
   readonly volumes: Volumes;
   readonly prefetches: Prefetches;
   readonly status: Status;
+  readonly departures: Departures;
   /** OpenMetrics text. */
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>;
   /** Whether what an earlier process left has been taken up. */
@@ -35,10 +39,12 @@ export interface RouteMeans {
 /** How often progress is told, in milliseconds. */
 const progressMs = 500;
 const watchMs = 1000;
+/** A look costs at most a twentieth of a core. */
+const watchRest = 19;
 
 /** All that an agent answers; docs/agent-api.md describes it. */
 export function createAgentRoutes(means: RouteMeans): Route[] {
-  const { store, volumes, prefetches, status, metrics, isReady } = means;
+  const { store, volumes, prefetches, status, departures, metrics, isReady } = means;
   const everybody = ["mount", "locality", "admin"] as const;
   return [
     {
@@ -72,6 +78,15 @@ export function createAgentRoutes(means: RouteMeans): Route[] {
       answer: async (exchange) => {
         const request = await exchange.read(acquireSchema);
         await follow(exchange, await volumes.acquire(request, exchange));
+      },
+    },
+    {
+      method: "PUT",
+      path: routes.volumes,
+      for: ["mount", "admin"],
+      answer: async (exchange) => {
+        await volumes.retain(await exchange.read(mountedSchema), exchange);
+        exchange.answer(204);
       },
     },
     {
@@ -127,7 +142,8 @@ export function createAgentRoutes(means: RouteMeans): Route[] {
       answer: async (exchange) => {
         const { model } = await exchange.read(removalSchema);
         const record = await findModel(store, model);
-        const freed = await removeModelRecord(store, record, exchange);
+        const remove = () => removeModelRecord(store, record, exchange);
+        const freed = await departures.leave([record], remove, exchange);
         exchange.answer(200, { removed: [nameOf(record)], freed });
       },
     },
@@ -138,7 +154,13 @@ export function createAgentRoutes(means: RouteMeans): Route[] {
       answer: async (exchange) => {
         const { maxBytes, dryRun } = await exchange.read(collectionSchema);
         const { signal } = exchange;
-        const swept = await collect(store, { watermarks: upTo(maxBytes), dryRun, signal });
+        const sweep = { watermarks: upTo(maxBytes), signal };
+        const planned = await collect(store, { ...sweep, dryRun: true });
+        const among = planned.removed;
+        const swept =
+          dryRun === true
+            ? planned
+            : await departures.leave(among, () => collect(store, { ...sweep, among }), exchange);
         exchange.answer(200, { removed: swept.removed.map(nameOf), freed: swept.freedBytes });
       },
     },
@@ -147,8 +169,23 @@ export function createAgentRoutes(means: RouteMeans): Route[] {
       path: routes.status,
       for: ["locality", "admin"],
       answer: async (exchange) => {
-        if (exchange.url.searchParams.get("watch") === "true") await watch(exchange, status);
-        else exchange.answer(200, await status.read());
+        const { searchParams } = exchange.url;
+        if (searchParams.get("watch") !== "true") {
+          exchange.answer(200, await status.read());
+          return;
+        }
+        using _ = searchParams.get("tells") === "true" ? departures.follow() : undefined;
+        await watch(exchange, { status, departures });
+      },
+    },
+    {
+      method: "PUT",
+      path: routes.withdrawals,
+      for: ["locality", "admin"],
+      answer: async (exchange) => {
+        const { digests } = await exchange.read(withdrawalSchema);
+        departures.withdraw(digests);
+        exchange.answer(204);
       },
     },
   ];
@@ -168,15 +205,21 @@ async function follow(exchange: Exchange, { delivery, done }: Awaited): Promise<
   }
 }
 
-/** Sends the status whenever it is another. */
-async function watch(exchange: Exchange, status: Status): Promise<void> {
+/** Sends the status whenever it is another. Looks each second, or less often where that takes long. */
+async function watch(
+  exchange: Exchange,
+  { status, departures }: Pick<RouteMeans, "status" | "departures">,
+): Promise<void> {
   const { signal } = exchange;
   using events = exchange.openEvents();
   for (let last = ""; !signal.aborted; ) {
+    const startedAt = performance.now();
+    const announced = departures.announced();
     const content = await status.read();
     const text = JSON.stringify(content);
     if (text !== last) events.send("status", content);
     last = text;
-    await pause(watchMs, signal);
+    const tookMs = performance.now() - startedAt;
+    await Promise.race([pause(Math.max(watchMs, watchRest * tookMs), signal), announced]);
   }
 }

@@ -1,10 +1,9 @@
-import { once } from "node:events";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { readVersion } from "../../core/version.ts";
 import { type AgentFlags, addRunFlag, runFolder } from "../agent-flags.ts";
 import { parseListen } from "../flag-values.ts";
-import { redact } from "../redact.ts";
+import { logTo, untilStopped } from "../service.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface ServeFlags extends AgentFlags {
@@ -39,12 +38,12 @@ export function addAgent(program: Command, terminal: Terminal): void {
 }
 
 async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
-  const { environment, signal, stderr, onHangUp } = terminal;
+  const { environment, onHangUp } = terminal;
   const { startAgent } = await import("../../agent/agent.ts");
   const { defaultConfig, readConfig } = await import("../../agent/config.ts");
   const { config: path } = flags;
   const read = async () => (path === undefined ? defaultConfig() : readConfig(path));
-  const write = (line: string) => void stderr.write(`${redact(line, environment)}\n`);
+  const write = logTo(terminal);
   await using agent = await startAgent({
     root: resolve(flags.root),
     run: resolve(runFolder(flags, environment)),
@@ -65,5 +64,5 @@ async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
     }
   };
   using _ = onHangUp(() => void reload());
-  if (!signal.aborted) await once(signal, "abort");
+  await untilStopped(terminal);
 }

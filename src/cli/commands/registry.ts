@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Command } from "commander";
@@ -9,6 +8,7 @@ import { readLogin } from "../connection-flags.ts";
 import { parseListen } from "../flag-values.ts";
 import type { Output } from "../output.ts";
 import { redact } from "../redact.ts";
+import { untilStopped } from "../service.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../text.ts";
 
@@ -56,7 +56,7 @@ export function addRegistry(program: Command, terminal: Terminal, output: Output
 }
 
 async function serveRegistry(flags: ServeFlags, terminal: Terminal, output: Output): Promise<void> {
-  const { signal, stderr, environment } = terminal;
+  const { stderr, environment } = terminal;
   const listen = parseListen(flags.listen);
   const tls = await readTls(flags);
   const auth = await readLogin(flags, terminal);
@@ -73,7 +73,7 @@ async function serveRegistry(flags: ServeFlags, terminal: Terminal, output: Outp
   if (auth === undefined && !isLoopback(listen.host))
     note("warning: everybody who reaches this address may read and write; --username stops that");
   await output.print(server.url);
-  if (!signal.aborted) await once(signal, "abort");
+  await untilStopped(terminal);
   note("stopping; requests that run are finished first");
 }
 

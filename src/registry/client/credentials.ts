@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { ModelError } from "../../core/errors.ts";
 import { type AuthFile, parseAuthFile, readAuthFile } from "./auth/auth-file.ts";
+import { findAsKubelet } from "./auth/auth-keys.ts";
 import type { Credential, CredentialSource } from "./auth/credential.ts";
 import { askCredentialProgram } from "./auth/credential-program.ts";
 import { hubCredentialKey, isDockerHub } from "./endpoint.ts";
@@ -12,7 +13,8 @@ export type ExplicitCredential =
   | { readonly token: string }
   /**
    * Text of a Docker `config.json`, such as a Kubernetes secret holds. Only its `auths` count: programs
-   * that it names are not run. A host that it does not name is reached anonymously.
+   * that it names are not run, and its keys mean what they mean to a kubelet (`findAsKubelet`). A host
+   * that it does not name is reached anonymously.
    */
   | { readonly dockerConfigJson: string };
 
@@ -53,7 +55,7 @@ function explicitSource(explicit: ExplicitCredential): CredentialSource {
   if ("dockerConfigJson" in explicit) {
     const what = "the docker config of the secret";
     const text = Buffer.from(explicit.dockerConfigJson);
-    const file = parseAuthFile(text, { what, origin: `from ${what}` });
+    const file = parseAuthFile(text, { what, origin: `from ${what}`, find: findAsKubelet });
     return { get: async (host, repository) => file.entry(host, repository) };
   }
   const credential =

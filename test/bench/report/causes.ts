@@ -8,7 +8,7 @@ const push =
   "crane and regctl's copy start from an OCI layout, where every digest is known; crane hashes nothing at all. Hashing 2 GiB alone takes 1.2 CPU seconds, beside the 3.7 of the registry. Layers of several chunks are hashed once more, since both chunks and layers are named by their digest";
 
 const agentIdle =
-  "the V8 heap is 18 MiB and the program itself 55, which are pages of a file; most of the rest is what glibc's malloc keeps, in an arena for each thread, of what threads that ended gave back: with MALLOC_ARENA_MAX=1 in its environment the agent is 12 to 18 MiB smaller, and as fast";
+  "the V8 heap is 18 MiB and the program itself 55, which are pages of a file; most of the rest is what glibc's malloc keeps of what threads gave back";
 
 /** Why a target is missed, by its id: kept by hand, shown only while it is. */
 export const causes: Readonly<Record<string, string>> = {

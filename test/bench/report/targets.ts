@@ -1,6 +1,7 @@
 import { formatBytes } from "../../../src/cli/amounts.ts";
 import { medianSeconds, oursIn } from "../measure/statistics.ts";
 import type { RowResult } from "../results.ts";
+import { clusterTargets } from "./cluster-targets.ts";
 import { nodeTargets } from "./node-targets.ts";
 import { formatFact } from "./row-cells.ts";
 import {
@@ -76,6 +77,7 @@ const targets: readonly Target[] = [
     },
   },
   ...nodeTargets,
+  ...clusterTargets,
   ...["push", "pull"].flatMap((verb) => [littleMemory(verb), flatMemory(verb)]),
   {
     ...promise("requests", "requests of a 140 GB pull to a registry that redirects", "at most 450"),

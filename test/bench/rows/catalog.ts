@@ -1,5 +1,6 @@
 import type { RowHead, Stage } from "../bench.ts";
 import { agentStage } from "./agent-memory.ts";
+import { clusterStage } from "./clusters.ts";
 import { deltaStage } from "./deltas.ts";
 import { memoryStage } from "./memory.ts";
 import { nodeStage } from "./nodes.ts";
@@ -16,6 +17,7 @@ export const stages: readonly Stage[] = [
   pushStage("one-file"),
   deltaStage,
   nodeStage,
+  clusterStage,
   memoryStage,
   agentStage,
   requestStage,

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePorts } from "../../support/free-ports.ts";
 import { startProgram } from "../../support/program-process.ts";
 import { toolPath } from "../../support/programs.ts";
 import { openRequestLog } from "./request-log.ts";
@@ -20,7 +20,7 @@ export interface Nginx extends AsyncDisposable {
 /** Starts nginx; its files lie in `folder`. */
 export async function startNginx(target: RunningServer, folder: string): Promise<Nginx> {
   await mkdir(folder, { recursive: true });
-  const hosts = (await findPorts(2)).map((port) => `127.0.0.1:${port}`) as [string, string];
+  const hosts = (await freePorts(2)).map((port) => `127.0.0.1:${port}`) as [string, string];
   const config = join(folder, "nginx.conf");
   await writeFile(config, describe(target.host, hosts, folder));
   const { process } = await startProgram([toolPath("nginx"), "-e", "stderr", "-c", config], {
@@ -77,19 +77,4 @@ ${places.map((place) => `  ${place}_temp_path ${folder}/${place};`).join("\n")}
 ${servers.join("\n")}
 }
 `;
-}
-
-/** Ports nobody listens on; nginx cannot choose one and tell. */
-async function findPorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once("error", reject).listen(0, "127.0.0.1", resolve);
-    await promise;
-    const address = server.address();
-    if (typeof address === "object" && address !== null) ports.push(address.port);
-  }
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { isRecord } from "../../../core/chunk-index.ts";
 import { isModelError, ModelError, systemCode } from "../../../core/errors.ts";
 import { parseJson } from "../../../core/json.ts";
-import { isDockerHub } from "../endpoint.ts";
+import { type FindEntry, findAsDocker } from "./auth-keys.ts";
 import type { Credential } from "./credential.ts";
 
 /** A `config.json` of Docker or an `auth.json` of podman (containers-auth.json(5)). */
@@ -11,7 +11,7 @@ export interface AuthFile {
   program(host: string, repository?: string): string | undefined;
   /** The credential program for all hosts (`credsStore`). */
   readonly defaultProgram: string | undefined;
-  /** What `auths` holds for a host; a longer key (`host/namespace`) goes before a shorter one. */
+  /** What `auths` holds for a repository of a host. */
   entry(host: string, repository?: string): Credential | undefined;
 }
 
@@ -34,16 +34,20 @@ export async function readAuthFile(path: string): Promise<AuthFile | undefined> 
       },
     );
   }
-  return parseAuthFile(bytes, { what, origin: `from ${path}` });
+  return parseAuthFile(bytes, { what, origin: `from ${path}`, find: findAsDocker });
 }
 
 /**
  * Reads what is in an auth file. It and its `entry` throw INVALID_ARGUMENT that names `what` and shows
- * nothing of the content. `origin` is where its credentials say they are from.
+ * nothing of the content. `origin` is where its credentials say they are from, `find` how keys are read.
  */
 export function parseAuthFile(
   bytes: Uint8Array,
-  { what, origin }: { readonly what: string; readonly origin: string },
+  {
+    what,
+    origin,
+    find,
+  }: { readonly what: string; readonly origin: string; readonly find: FindEntry },
 ): AuthFile {
   const refuse = (why: string) => new ModelError("INVALID_ARGUMENT", `${what}: ${why}`);
   const root = parseDocument(bytes, what);
@@ -54,11 +58,11 @@ export function parseAuthFile(
   return {
     defaultProgram: typeof store === "string" && store !== "" ? store : undefined,
     program(host, repository) {
-      const name = match(programs, host, repository);
+      const name = find(programs, host, repository);
       return typeof name === "string" && name !== "" ? name : undefined;
     },
     entry(host, repository) {
-      const value = match(auths, host, repository);
+      const value = find(auths, host, repository);
       if (!isRecord(value)) return undefined;
       return readEntry(value, origin, () => refuse(`auth for ${host} is malformed`));
     },
@@ -78,31 +82,6 @@ function section(raw: unknown, refuse: () => ModelError): Record<string, unknown
   if (raw === undefined || raw === null) return {};
   if (!isRecord(raw)) throw refuse();
   return raw;
-}
-
-/** The value of the key that names most of `host/repository`. */
-function match(
-  entries: Record<string, unknown>,
-  host: string,
-  repository: string | undefined,
-): unknown {
-  const wanted = `${canonicalHost(host)}/${repository ?? ""}`.replace(/\/$/, "");
-  return Object.entries(entries)
-    .map(([key, value]) => ({ name: canonicalKey(key), value }))
-    .filter(({ name }) => wanted === name || wanted.startsWith(`${name}/`))
-    .toSorted((a, b) => b.name.length - a.name.length)[0]?.value;
-}
-
-/** Docker's keys may be URLs whose path means nothing; podman's have no scheme and a path that does. */
-function canonicalKey(key: string): string {
-  const bare = key.replace(/^https?:\/\//i, "");
-  const [host = "", ...path] = bare.replace(/\/+$/, "").split("/");
-  const isUrl = bare !== key || /^v[12]$/.test(path.join("/"));
-  return [canonicalHost(host), ...(isUrl ? [] : path)].join("/");
-}
-
-function canonicalHost(host: string): string {
-  return isDockerHub(host) ? "docker.io" : host.toLowerCase();
 }
 
 function readEntry(
