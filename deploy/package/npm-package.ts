@@ -12,7 +12,9 @@ export async function fetchPackage(name: string, version: string): Promise<strin
   const scratch = await mkdtemp(`${folder}.partial-`);
   try {
     // npm checks what it gets against the registry's digest.
-    const archive = await runProgram(["npm", "pack", "--silent", `${name}@${version}`], {
+    // Of an exact version npm's cache is as good as the registry.
+    const pack = ["npm", "pack", "--silent", "--prefer-offline", `${name}@${version}`] as const;
+    const archive = await runProgram(pack, {
       cwd: scratch,
       hint: "npm comes with Node.js",
     });

@@ -135,6 +135,9 @@ export async function readResults(path: string): Promise<Results> {
   return v.parse(results, JSON.parse(await readFile(path, "utf8")));
 }
 
+/** Begins the note of a row that an earlier Ballast was measured for. */
+const markPrefix = "Measured with Ballast ";
+
 /**
  * The later run, with the rows of the earlier one that it did not repeat, in `order`; these say which
  * Ballast they were measured with, where it was another. Throws when the two cannot stand in one table.
@@ -150,8 +153,9 @@ export function mergeResults(earlier: Results, later: Results, order: readonly s
     throw new Error(`the earlier run differs in machine, programs or settings:\n${a}\n${b}`);
   const { ballast } = earlier.machine.versions;
   const isOther = ballast !== later.machine.versions["ballast"];
+  const isMarked = ({ notes }: RowResult) => notes.some((note) => note.startsWith(markPrefix));
   const mark = (row: RowResult) =>
-    isOther ? { ...row, notes: [...row.notes, `Measured with Ballast ${ballast}.`] } : row;
+    isOther && !isMarked(row) ? { ...row, notes: [...row.notes, `${markPrefix}${ballast}.`] } : row;
   const rows = new Map([...earlier.rows.map(mark), ...later.rows].map((each) => [each.id, each]));
   const settings = { ...later.settings, huge: earlier.settings.huge || later.settings.huge };
   return { ...later, settings, rows: order.flatMap((id) => rows.get(id) ?? []) };

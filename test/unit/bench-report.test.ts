@@ -228,10 +228,14 @@ describe("results of two runs", () => {
       machine: { ...machine, versions },
     });
     const { rows } = mergeResults(earlier, results([pullRow(3)]), order);
-    expect(rows.map(({ notes }) => notes.at(-1))).toEqual([
-      "Measured with Ballast 0.0.9.",
-      undefined,
-    ]);
+    const marked = ["Measured with Ballast 0.0.9."];
+    expect(rows.map(({ notes }) => notes)).toEqual([marked, []]);
+    // A third run leaves what the second said.
+    const second = results(rows, {
+      machine: { ...machine, versions: { ...versions, ballast: "1" } },
+    });
+    const again = mergeResults(second, results([pullRow(4)]), order);
+    expect(again.rows.map(({ notes }) => notes)).toEqual([marked, []]);
   });
 
   test("are not mixed when they are of different machines or programs", () => {
