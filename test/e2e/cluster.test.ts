@@ -115,12 +115,16 @@ describe.skipIf(cannot)("a cluster", () => {
     if (node === undefined) throw new Error("no node is warm");
     await scale("first", 0);
     await expect.poll(() => podsOf("first"), soon).toEqual([]);
+    const [other] = nodes.filter(({ name }) => name !== warm);
+    if (other === undefined) throw new Error("there is one node only");
+    await other.scene.admin().prefetch({ reference });
+    await expect.poll(nodesWithLabel, soon).toHaveLength(2);
     await node.scene.agent.kill();
-    await expect.poll(nodesWithLabel, soon).toEqual([]);
-    await node.scene.agent.start();
-    await expect.poll(nodesWithLabel, soon).toEqual([warm]);
+    await expect.poll(nodesWithLabel, soon).toEqual([other.name]);
     await scale("first", 1);
-    await expect.poll(() => running("first"), soon).toEqual([warm]);
+    await expect.poll(() => running("first"), soon).toEqual([other.name]);
+    await node.scene.agent.start();
+    await expect.poll(nodesWithLabel, soon).toHaveLength(2);
   });
 
   test("goes on without controller and webhook: pods are admitted, scheduled and mounted", async () => {
