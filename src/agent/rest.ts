@@ -21,7 +21,7 @@ const quietMs = 15_000;
  * Waits for quiet, then collects once. V8 does so when new work needs the room, which on an idle node
  * may be never: a pull of 8 GiB leaves 10 to 15 MiB that nothing uses.
  */
-export function createRest({ isIdle, collect = fullCollection() }: RestOptions): Rest {
+export function createRest({ isIdle, collect = collectAll }: RestOptions): Rest {
   let timer: NodeJS.Timeout | undefined;
   return {
     disturb: () => {
@@ -36,8 +36,8 @@ export function createRest({ isIdle, collect = fullCollection() }: RestOptions):
 }
 
 /** What `node --expose-gc` calls `gc`, without the flag at the start. */
-function fullCollection(): () => void {
+function collectAll(): void {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as (options: object) => void;
-  return () => gc({ type: "major", execution: "sync", flavor: "last-resort" });
+  gc({ type: "major", execution: "sync", flavor: "last-resort" });
 }

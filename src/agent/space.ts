@@ -1,11 +1,11 @@
 import { statfs } from "node:fs/promises";
 import type { Abortable } from "../core/progress.ts";
 import type { Watermarks } from "../store/eviction.ts";
-import { collect } from "../store/garbage.ts";
 import type { Store } from "../store/store.ts";
 import type { WatermarkDocument } from "./api/documents.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Departures } from "./departures.ts";
+import { sweep } from "./sweep.ts";
 
 /** Keeps a store between its watermarks. */
 export interface Space {
@@ -30,14 +30,8 @@ export interface SpaceMeans {
 /** Opens it; nothing goes yet. */
 export function createSpace({ store, config, departures, onEvicted }: SpaceMeans): Space {
   async function evict(watermarks: Watermarks, signal?: AbortSignal): Promise<void> {
-    const among = departures.isFollowed
-      ? (await collect(store, { watermarks, dryRun: true, signal })).removed
-      : undefined;
-    const work = async () => {
-      const { removed } = await collect(store, { watermarks, among, signal });
-      if (removed.length > 0) onEvicted(removed.length);
-    };
-    await departures.leave(among ?? [], work, { signal });
+    const { removed } = await sweep({ store, departures }, { watermarks, signal });
+    if (removed.length > 0) onEvicted(removed.length);
   }
 
   async function limits(): Promise<WatermarkDocument> {

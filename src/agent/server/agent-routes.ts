@@ -2,7 +2,7 @@ import { ModelError } from "../../core/errors.ts";
 import { pause } from "../../core/pause.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import { findModel, nameOf, upTo } from "../../model/stored-models.ts";
-import { collect, removeModelRecord } from "../../store/garbage.ts";
+import { removeModelRecord } from "../../store/garbage.ts";
 import { setPinned } from "../../store/pin.ts";
 import type { Store } from "../../store/store.ts";
 import {
@@ -20,6 +20,7 @@ import type { Awaited } from "../deliveries/delivery.ts";
 import type { Departures } from "../departures.ts";
 import type { Prefetches } from "../prefetches.ts";
 import { describeLease, type Status } from "../status.ts";
+import { sweep } from "../sweep.ts";
 import type { Volumes } from "../volumes.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./routing.ts";
@@ -154,13 +155,7 @@ export function createAgentRoutes(means: RouteMeans): Route[] {
       answer: async (exchange) => {
         const { maxBytes, dryRun } = await exchange.read(collectionSchema);
         const { signal } = exchange;
-        const sweep = { watermarks: upTo(maxBytes), signal };
-        const planned = await collect(store, { ...sweep, dryRun: true });
-        const among = planned.removed;
-        const swept =
-          dryRun === true
-            ? planned
-            : await departures.leave(among, () => collect(store, { ...sweep, among }), exchange);
+        const swept = await sweep(means, { watermarks: upTo(maxBytes), dryRun, signal });
         exchange.answer(200, { removed: swept.removed.map(nameOf), freed: swept.freedBytes });
       },
     },
