@@ -1,16 +1,24 @@
 import { describe, expect, test } from "vitest";
 import { createFlightCache } from "../../src/kubernetes/webhook/resolve/flight-cache.ts";
 
-function open(options: { entries?: number; flights?: number } = {}) {
+function open(options: { entries?: number; inAll?: number; each?: number } = {}) {
   const clock = { ms: 0 };
-  const { entries = 10, flights = 10 } = options;
-  const cache = createFlightCache<string>({
+  const { entries = 10, inAll = 10, each = 10 } = options;
+  const questions = createFlightCache<string>({
     entries,
-    flights,
+    flights: { inAll, each },
     keepMs: 30_000,
     keepFailedMs: 5_000,
     now: () => clock.ms,
   });
+  const cache = {
+    get: (
+      key: string,
+      ask: () => Promise<string>,
+      options?: { signal: AbortSignal },
+      party = "p",
+    ) => questions.get({ key, party }, ask, options),
+  };
   let asked = 0;
   const answer = (text: string) => async () => {
     asked += 1;
@@ -69,12 +77,24 @@ describe("answers of registries", () => {
   });
 
   test("are not asked for beside too many others", async () => {
-    const { cache, answer } = open({ flights: 1 });
+    const { cache, answer } = open({ inAll: 1 });
     const slow = Promise.withResolvers<string>();
     const first = cache.get("a", () => slow.promise);
     await expect(cache.get("b", answer("b"))).rejects.toMatchObject({ code: "RATE_LIMITED" });
     slow.resolve("a");
     await first;
     expect(await cache.get("b", answer("b"))).toBe("b");
+  });
+
+  test("of one party leave room for those of others", async () => {
+    const { cache, answer } = open({ each: 1 });
+    const slow = Promise.withResolvers<string>();
+    const first = cache.get("a", () => slow.promise, undefined, "slow");
+    const second = cache.get("b", answer("b"), undefined, "slow");
+    await expect(second).rejects.toMatchObject({ code: "RATE_LIMITED" });
+    expect(await cache.get("a2", answer("a2"), undefined, "other")).toBe("a2");
+    slow.resolve("a");
+    await first;
+    expect(await cache.get("c", answer("c"), undefined, "slow")).toBe("c");
   });
 });

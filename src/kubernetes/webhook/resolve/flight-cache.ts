@@ -9,8 +9,8 @@ export interface FlightCacheOptions {
   readonly keepMs: number;
   /** How long a failure counts. */
   readonly keepFailedMs: number;
-  /** How many questions may be under way at once. */
-  readonly flights: number;
+  /** How many questions may be under way at once, and how many of them for one party. */
+  readonly flights: { readonly inAll: number; readonly each: number };
   /** Milliseconds; default: those of this process. */
   readonly now?: (() => number) | undefined;
 }
@@ -19,9 +19,14 @@ export interface FlightCacheOptions {
 export interface FlightCache<T> {
   /**
    * What is known, or what `ask` finds out. Who stops waiting does not stop the question: its answer is
-   * there for the next. Rejects with RATE_LIMITED when too many are under way.
+   * there for the next. Rejects with RATE_LIMITED when too many are under way, in all or for the
+   * party that asks: one whose registry is slow leaves room for the others.
    */
-  get(key: string, ask: () => Promise<T>, options?: Abortable): Promise<T>;
+  get(
+    question: { readonly key: string; readonly party: string },
+    ask: () => Promise<T>,
+    options?: Abortable,
+  ): Promise<T>;
 }
 
 interface Entry<T> {
@@ -35,20 +40,27 @@ export function createFlightCache<T>({
   entries: limit,
   keepMs,
   keepFailedMs,
-  flights: most,
+  flights,
   now = () => performance.now(),
 }: FlightCacheOptions): FlightCache<T> {
   const entries = new Map<string, Entry<T>>();
-  let flights = 0;
+  /** How many are under way, by party; who has none is not in it. */
+  const flying = new Map<string, number>();
+  let inAll = 0;
 
-  function begin(key: string, ask: () => Promise<T>): Entry<T> {
-    if (flights >= most)
-      throw new ModelError("RATE_LIMITED", `${most} questions are under way already`, {
+  function begin(party: string, ask: () => Promise<T>): Entry<T> {
+    const own = flying.get(party) ?? 0;
+    if (inAll >= flights.inAll || own >= flights.each)
+      throw new ModelError("RATE_LIMITED", `${own} questions of ${inAll} are under way already`, {
         hint: "try again in a moment",
       });
-    flights += 1;
+    inAll += 1;
+    flying.set(party, own + 1);
     const answer = ask().finally(() => {
-      flights -= 1;
+      inAll -= 1;
+      const left = (flying.get(party) ?? 1) - 1;
+      if (left === 0) flying.delete(party);
+      else flying.set(party, left);
     });
     const entry: Entry<T> = { answer, until: Number.POSITIVE_INFINITY };
     answer.then(
@@ -63,9 +75,9 @@ export function createFlightCache<T>({
   }
 
   return {
-    get: async (key, ask, { signal } = {}) => {
+    get: async ({ key, party }, ask, { signal } = {}) => {
       const known = entries.get(key);
-      const entry = known !== undefined && now() < known.until ? known : begin(key, ask);
+      const entry = known !== undefined && now() < known.until ? known : begin(party, ask);
       entries.delete(key);
       entries.set(key, entry);
       for (const oldest of entries.keys()) {
