@@ -82,7 +82,8 @@ describe.skipIf(missing)("on a real control plane", () => {
   const get = <T extends ApiObject>(path: string) => api().call<T>({ method: "GET", path });
   const isTrusted = async () => {
     const { webhooks = [] } = await get<WebhookConfiguration>(configurationPath);
-    return webhooks[0]?.clientConfig.caBundle !== undefined;
+    const { caBundle, url = "" } = webhooks[0]?.clientConfig ?? {};
+    return caBundle !== undefined && /\/pods\/[0-9a-f]{32}$/.test(url);
   };
   /** The API server needs a moment to see whom it may trust. */
   const untilItPins = () =>
@@ -275,8 +276,13 @@ describe.skipIf(missing)("on a real control plane", () => {
       expect(termsOf(silent)).toEqual([]);
     });
 
-    test("tells API servers again whom to trust when somebody takes it away", async () => {
-      const body = [{ op: "remove", path: "/webhooks/0/clientConfig/caBundle" }];
+    test("tells API servers again whom to trust, and where, when somebody takes it away", async () => {
+      const { webhooks = [] } = await get<WebhookConfiguration>(configurationPath);
+      const value = new URL("/pods", webhooks[0]?.clientConfig.url).href;
+      const body = [
+        { op: "remove", path: "/webhooks/0/clientConfig/caBundle" },
+        { op: "replace", path: "/webhooks/0/clientConfig/url", value },
+      ];
       const contentType = "application/json-patch+json";
       await api().call({ method: "PATCH", path: configurationPath, body, contentType });
       await expect.poll(isTrusted, { timeout: 15_000 }).toBe(true);
@@ -354,7 +360,7 @@ describe.skipIf(missing)("on a real control plane", () => {
       const tried = () => own.call(request).catch((error: unknown) => error);
       await expect.poll(tried).toMatchObject({
         status: 403,
-        message: expect.stringContaining("may change caBundle only"),
+        message: expect.stringContaining("may change caBundle and path only"),
       });
       await expect(api().call(request)).resolves.toBeDefined();
     });

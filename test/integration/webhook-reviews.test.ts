@@ -4,7 +4,10 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ClusterApi, createClusterApi } from "../../src/kubernetes/api/cluster-api.ts";
-import { parseKept } from "../../src/kubernetes/webhook/certificates/kept-certificate.ts";
+import {
+  parseKept,
+  reviewPath,
+} from "../../src/kubernetes/webhook/certificates/kept-certificate.ts";
 import { startWebhook, type Webhook } from "../../src/kubernetes/webhook/webhook.ts";
 import { push } from "../../src/model/push.ts";
 import { type RegistryServer, startRegistry } from "../../src/registry/server/server.ts";
@@ -51,6 +54,8 @@ afterEach(async () => {
 interface Asked extends AsyncDisposable {
   readonly webhook: Webhook;
   readonly client: ReviewClient;
+  /** Where reviews are taken. */
+  readonly reviews: string;
 }
 
 /** A webhook, and who asks it. By default it reads with an account of its own. */
@@ -85,11 +90,15 @@ async function open(options: { readPodSecrets?: boolean; config?: object } = {})
     method: "GET",
     path: `/api/v1/namespaces/${namespace}/secrets/ballast-webhook-certificate`,
   });
-  const ca = parseKept(secret.data)?.trusted.join("") ?? "";
+  const kept = parseKept(secret.data);
+  if (kept === undefined) throw new Error("no certificate is kept");
   const servername = `ballast-webhook.${namespace}.svc`;
-  const client = started.use(createReviewClient({ port: webhook.port, ca, servername }));
+  const ca = kept.trusted.join("");
+  const reviews = reviewPath(kept);
+  const asking = { port: webhook.port, ca, servername, path: reviews };
+  const client = started.use(createReviewClient(asking));
   const owned = started.move();
-  return { webhook, client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { webhook, client, reviews, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function podWith(reference: string, owner?: string, secret?: string): unknown {
@@ -144,10 +153,19 @@ describe("an admission webhook", () => {
     expect((await asked.client.post(body)).status).toBe(400);
   });
 
+  test("says nothing to who knows the port but not the path", async () => {
+    await using asked = await open();
+    const { client, reviews } = asked;
+    const other = reviews.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+    const review = JSON.stringify({ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview" });
+    for (const path of ["/pods", "/pods/", other, `${reviews}/`, reviews.toUpperCase()])
+      expect(await client.post(review, path)).toMatchObject({ status: 404, allowed: undefined });
+  });
+
   test("answers other paths, methods and absurd lengths as HTTP has it", async () => {
     await using asked = await open();
     expect((await asked.client.post("{}", "/other")).status).toBe(404);
-    expect((await asked.client.post("", "/pods", "GET")).status).toBe(405);
+    expect((await asked.client.post("", undefined, "GET")).status).toBe(405);
     expect((await asked.client.post(Buffer.alloc(5_000_000, " "))).status).toBe(413);
   });
 

@@ -48,6 +48,7 @@ describe("the certificate that replicas share", () => {
       service: "ballast-webhook",
       log,
       settleMs: 1,
+      admit: () => undefined,
       serve: (identity) => void served.push(identity),
       ...options,
     });

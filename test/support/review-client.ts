@@ -25,11 +25,13 @@ export function createReviewClient(options: {
   readonly port: number;
   readonly ca: string;
   readonly servername: string;
+  /** Where it takes reviews. */
+  readonly path: string;
 }): ReviewClient {
   const agent = new Agent({ keepAlive: true, ca: options.ca, servername: options.servername });
   let reviews = 0;
 
-  const post: ReviewClient["post"] = async (body, path = "/pods", method = "POST") => {
+  const post: ReviewClient["post"] = async (body, path = options.path, method = "POST") => {
     const { port } = options;
     const headers = { "content-type": "application/json" };
     const sent = request({ agent, host: "127.0.0.1", port, path, method, headers });

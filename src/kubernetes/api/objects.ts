@@ -213,7 +213,13 @@ export interface WebhookConfiguration extends ApiObject {
         readonly clientConfig: {
           /** Base64 of PEM. */
           readonly caBundle?: string | undefined;
-          readonly service?: { readonly name: string; readonly namespace: string } | undefined;
+          readonly service?:
+            | {
+                readonly name: string;
+                readonly namespace: string;
+                readonly path?: string | undefined;
+              }
+            | undefined;
           /** Instead of a service. */
           readonly url?: string | undefined;
         };

@@ -16,6 +16,7 @@ import { createModelResolver } from "./resolve/model-resolver.ts";
 import { openPins } from "./resolve/pins.ts";
 import { readPodCredential } from "./resolve/pod-credential.ts";
 import { type AdmissionServer, serveAdmission } from "./server/admission-server.ts";
+import { createReviewPaths } from "./server/review-paths.ts";
 import { createReviewer } from "./server/reviewer.ts";
 import { readWebhookConfig } from "./webhook-config.ts";
 
@@ -65,6 +66,7 @@ export async function startWebhook(options: WebhookOptions, signal: AbortSignal)
   const onFailure = () => metrics.countPinFailure();
   const pins = resources.use(openPins({ api, namespace, log, onFailure }));
   const served: { by?: AdmissionServer; identity?: KeyedCertificate } = {};
+  const paths = createReviewPaths();
   const health = resources.use(
     await serveRole({
       listen: options.healthListen,
@@ -96,6 +98,7 @@ export async function startWebhook(options: WebhookOptions, signal: AbortSignal)
       namespace,
       service,
       log,
+      admit: (path) => paths.admit(path),
       serve: (identity, end) => {
         metrics.setCertificateEnd(end);
         served.identity = identity;
@@ -112,7 +115,9 @@ export async function startWebhook(options: WebhookOptions, signal: AbortSignal)
   // The latest, which may be another by the time it listens.
   const { identity } = served;
   if (identity === undefined) throw new Error("a certificate is served that is not there");
-  const server = resources.use(await serveAdmission({ listen: options.listen, identity, review }));
+  const { listen } = options;
+  const isAdmitted = (path: string) => paths.has(path);
+  const server = resources.use(await serveAdmission({ listen, identity, review, isAdmitted }));
   server.setIdentity(served.identity ?? identity);
   served.by = server;
   const { port } = server;

@@ -25,9 +25,12 @@ export const clusterWebhook: Row<ClusterPlace> = {
       : { calls: 1000, warmups: 100 };
     const path = `${webhookConfigurationsPath}/${webhookName}`;
     const { webhooks } = await plane.api.call<WebhookConfiguration>({ method: "GET", path });
-    const ca = Buffer.from(webhooks?.[0]?.clientConfig.caBundle ?? "", "base64").toString();
+    const called = webhooks?.[0]?.clientConfig;
+    const ca = Buffer.from(called?.caBundle ?? "", "base64").toString();
     const servername = `${webhookName}.${defaultNamespace}.svc`;
-    using client = createReviewClient({ port: cluster.webhookPort, ca, servername });
+    const reviews = called?.service?.path ?? new URL(called?.url ?? "").pathname;
+    const asking = { port: cluster.webhookPort, ca, servername, path: reviews };
+    using client = createReviewClient(asking);
     const owner = randomUUID();
     const ways = [
       {

@@ -16,10 +16,11 @@ import {
   formatKept,
   type KeptCertificate,
   parseKept,
+  reviewPath,
   trustedAuthorities,
 } from "./kept-certificate.ts";
 import { defaultLives, type Lives, renew } from "./renew.ts";
-import { calledHosts, trustAuthorities } from "./trust.ts";
+import { calledHosts, introduce } from "./trust.ts";
 
 export interface CertificateKeeperOptions {
   readonly api: ClusterApi;
@@ -37,6 +38,8 @@ export interface CertificateKeeperOptions {
   /** How long API servers may take to hear whom to trust, in milliseconds. Default: 5000. */
   readonly settleMs?: number | undefined;
   readonly log: Log;
+  /** Takes where reviews will come to, before API servers hear of it. */
+  readonly admit: (path: string) => void;
   /** Takes what is to be served from now on. */
   readonly serve: (identity: KeyedCertificate, end: Date) => void;
 }
@@ -57,7 +60,7 @@ const againMs = 2_000;
  * somebody takes that away. What goes wrong is logged and tried again.
  */
 export function keepCertificate(options: CertificateKeeperOptions): CertificateKeeper {
-  const { api, namespace, service, log, serve } = options;
+  const { api, namespace, service, log, admit, serve } = options;
   const { secret: secretName = webhookCertificate, configuration: name = webhookName } = options;
   const { lives = defaultLives, now = () => new Date() } = options;
   const { checkMs = hourMs, settleMs = 5_000 } = options;
@@ -126,11 +129,13 @@ export function keepCertificate(options: CertificateKeeperOptions): CertificateK
     const hosts = configuration === undefined ? [] : calledHosts(configuration);
     const local = `${service}.${namespace}.svc`;
     const kept = await agree([...new Set([local, `${local}.cluster.local`, ...hosts])]);
-    const bundle = trustedAuthorities(kept, now()).join("");
+    const authorities = trustedAuthorities(kept, now()).join("");
+    const path = reviewPath(kept);
+    admit(path);
     let isNews = false;
     try {
       if (configuration !== undefined)
-        isNews = await trustAuthorities(api, configuration, bundle, { signal });
+        isNews = await introduce(api, configuration, { authorities, path }, { signal });
       if (isNews) log("API servers told whom to trust", { configuration: name });
     } catch (error) {
       log("API servers cannot be told whom to trust", describeFault(error));

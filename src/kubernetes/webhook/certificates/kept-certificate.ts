@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createHmac, createPrivateKey, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { KeyedCertificate } from "./issue.ts";
 
@@ -47,6 +47,15 @@ export function formatKept({ authority, serving, trusted }: KeptCertificate): Se
   return Object.fromEntries(
     Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString("base64")]),
   );
+}
+
+/**
+ * Where reviews are taken, so that only API servers can ask: who calls it must have read it in the
+ * webhook's configuration. It lasts as long as the authority, and is the same for all replicas.
+ */
+export function reviewPath({ authority }: KeptCertificate): string {
+  const secret = createHmac("sha256", authority.key).update("path of reviews").digest("hex");
+  return `/pods/${secret.slice(0, 32)}`;
 }
 
 /** Certificates are made anew at two thirds of their life, and at once for a name that they lack. */

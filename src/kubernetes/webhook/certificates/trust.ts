@@ -9,29 +9,53 @@ export function calledHosts({ webhooks = [] }: WebhookConfiguration): string[] {
   );
 }
 
+/** What API servers are told of the webhooks. */
+export interface Introduction {
+  /** PEM. */
+  readonly authorities: string;
+  /** That reviews are posted to. */
+  readonly path: string;
+}
+
+type ClientConfig = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
+
 /**
- * Has an API server trust these authorities (PEM) when it calls the webhooks. Changes that one field, and
- * only where it says something else; resolves to whether it did. Rejects with 422 when the webhooks were
- * put in another order meanwhile.
+ * Has an API server trust these authorities and use that path when it calls the webhooks. Changes these
+ * fields, and only where they say something else; resolves to whether it did. Rejects with 422 when the
+ * webhooks were put in another order meanwhile.
  */
-export async function trustAuthorities(
+export async function introduce(
   api: ClusterApi,
   configuration: WebhookConfiguration,
-  authorities: string,
+  { authorities, path: reviews }: Introduction,
   options: Abortable,
 ): Promise<boolean> {
   const caBundle = Buffer.from(authorities).toString("base64");
-  const operations = (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, at) =>
-    clientConfig.caBundle === caBundle
-      ? []
-      : [
-          { op: "test", path: `/webhooks/${at}/name`, value: name },
-          { op: "add", path: `/webhooks/${at}/clientConfig/caBundle`, value: caBundle },
-        ],
-  );
+  const operations = (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, at) => {
+    const changes = [
+      ...(clientConfig.caBundle === caBundle ? [] : [["caBundle", caBundle] as const]),
+      ...pathChange(clientConfig, reviews),
+    ];
+    if (changes.length === 0) return [];
+    return [
+      { op: "test", path: `/webhooks/${at}/name`, value: name },
+      ...changes.map(([field, value]) => ({
+        op: "add",
+        path: `/webhooks/${at}/clientConfig/${field}`,
+        value,
+      })),
+    ];
+  });
   if (operations.length === 0) return false;
   const path = `${webhookConfigurationsPath}/${configuration.metadata.name ?? ""}`;
   const contentType = "application/json-patch+json";
   await api.call({ method: "PATCH", path, body: operations, contentType }, options);
   return true;
+}
+
+function pathChange({ service, url }: ClientConfig, path: string): (readonly [string, string])[] {
+  if (service !== undefined) return service.path === path ? [] : [["service/path", path]];
+  if (url === undefined) return [];
+  const wanted = new URL(path, url).href;
+  return url === wanted ? [] : [["url", wanted]];
 }

@@ -11,6 +11,8 @@ export interface AdmissionServerOptions {
   readonly listen: ListenAddress;
   readonly identity: KeyedCertificate;
   readonly review: Reviewer;
+  /** Whether reviews are taken at a path. Nobody who has not been told one gets an answer. */
+  readonly isAdmitted: (path: string) => boolean;
 }
 
 /** Disposing answers what has come in already, for a second, then closes. */
@@ -25,11 +27,12 @@ const maxBodyBytes = 4_194_304;
 const bodyMs = 10_000;
 const drainMs = 1_000;
 
-/** Answers reviews at `/pods` over HTTPS. Rejects where it cannot listen. */
+/** Answers reviews over HTTPS. Rejects where it cannot listen. */
 export async function serveAdmission({
   listen,
   identity,
   review,
+  isAdmitted,
 }: AdmissionServerOptions): Promise<AdmissionServer> {
   const server = createServer(
     {
@@ -38,7 +41,7 @@ export async function serveAdmission({
       headersTimeout: bodyMs,
     },
     (request, response) => {
-      answer(request, response, review).catch(() => response.destroy());
+      answer(request, response, { review, isAdmitted }).catch(() => response.destroy());
     },
   );
   // Who speaks no TLS is hung up on.
@@ -67,14 +70,15 @@ function secure({ key, certificate }: KeyedCertificate) {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  review: Reviewer,
+  { review, isAdmitted }: Pick<AdmissionServerOptions, "review" | "isAdmitted">,
 ): Promise<void> {
   const say = (status: number, type: string, text: string) => {
     const bytes = Buffer.from(text);
     response.writeHead(status, { "content-type": type, "content-length": bytes.byteLength });
     response.end(bytes);
   };
-  if (request.url?.split("?")[0] !== "/pods") return say(404, "text/plain", "there is /pods\n");
+  if (!isAdmitted(request.url?.split("?")[0] ?? ""))
+    return say(404, "text/plain", "nothing is reviewed here\n");
   if (request.method !== "POST") return say(405, "text/plain", "reviews are posted\n");
   const body = await readBody(request);
   if (body === undefined) {
