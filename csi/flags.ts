@@ -14,6 +14,7 @@ interface RawFlags {
   readonly nodeId: string;
   readonly kubeletRoot: string;
   readonly driverName: string;
+  readonly mountNamespace?: string;
   readonly state?: string;
   readonly store?: string;
   readonly health?: HealthAddress;
@@ -48,6 +49,11 @@ export function createCommand(
     .requiredOption("--agent-socket <path>", "the agent's socket for the plugin", parsePath)
     .requiredOption("--node-id <name>", "this node's name in the cluster", parseNodeId)
     .option("--kubelet-root <path>", "the kubelet's --root-dir", parsePath, "/var/lib/kubelet")
+    .option(
+      "--mount-namespace <path>",
+      "mount in the namespace that this file of /proc names, the node's: /proc/1/ns/mnt (default: the plugin's own)",
+      parsePath,
+    )
     .option("--driver-name <name>", "as in the CSIDriver object", parseName, "csi.ballast.dev")
     .option(
       "--state <path>",
@@ -97,14 +103,15 @@ function readFlags(raw: RawFlags): PluginFlags {
     agentMs: raw.agentWait * 1000,
     reconcileMs: raw.reconcile * 1000,
   };
-  const { endpoint, kubeletEndpoint, agentSocket, nodeId, kubeletRoot, driverName } = raw;
+  const { endpoint, kubeletEndpoint, agentSocket, nodeId, kubeletRoot } = raw;
   return {
     endpoint,
     kubeletEndpoint,
     agentSocket,
     nodeId,
     kubeletRoot,
-    driverName,
+    driverName: raw.driverName,
+    mountNamespace: raw.mountNamespace,
     stateFolder: raw.state,
     storeRoot: raw.store,
     health: raw.health,

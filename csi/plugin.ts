@@ -2,6 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { createAgentClient } from "../src/agent/client/client.ts";
 import { createKeyedMutex } from "../src/core/keyed-mutex.ts";
+import { ownNamespace } from "../src/mount/mount-namespace.ts";
 import { isBelow } from "../src/mount/open-folder.ts";
 import { clearScratch } from "../src/mount/private-mount.ts";
 import { createController } from "./controller.ts";
@@ -15,6 +16,7 @@ import type { PodPolicy } from "./request/subject.ts";
 import { createRpcServer } from "./rpc/server.ts";
 import { controllerService, identityService, nodeService } from "./rpc/services.ts";
 import { describeStatus } from "./status.ts";
+import { openTargetNamespace } from "./target-namespace.ts";
 import { defaultPatience, type Patience, type VolumeContext } from "./volume/context.ts";
 import { createInterrupts } from "./volume/interrupts.ts";
 import { createUpkeep } from "./volume/upkeep.ts";
@@ -33,6 +35,11 @@ export interface PluginOptions {
   readonly nodeId: string;
   readonly kubeletRoot: string;
   readonly driverName: string;
+  /**
+   * A file of /proc that names the mount namespace in which the kubelet's folder is, such as
+   * `/proc/1/ns/mnt`. Default: the plugin's own.
+   */
+  readonly mountNamespace?: string | undefined;
   readonly version: string;
   /** Default: the folder `state` beside the endpoint. */
   readonly stateFolder?: string | undefined;
@@ -57,10 +64,18 @@ export interface Plugin extends AsyncDisposable {
 export async function startPlugin(options: PluginOptions): Promise<Plugin> {
   const { endpoint, kubeletRoot, driverName, log, version } = options;
   const stateFolder = options.stateFolder ?? join(dirname(endpoint), "state");
+  await using owned = new AsyncDisposableStack();
+  const states = await openVolumeStates(join(stateFolder, "volumes"));
+  let namespace = ownNamespace;
+  if (options.mountNamespace !== undefined)
+    namespace = owned.use(
+      await openTargetNamespace(options.mountNamespace, { kubeletRoot, stateFolder }),
+    );
   const context: VolumeContext = {
     agent: createAgentClient(options.agentSocket),
-    states: await openVolumeStates(join(stateFolder, "volumes")),
+    states,
     kubeletRoot,
+    namespace,
     storeRoot: options.storeRoot ?? "/",
     scratch: join(stateFolder, "mounting"),
     pods: options.pods ?? "required",
@@ -72,7 +87,6 @@ export async function startPlugin(options: PluginOptions): Promise<Plugin> {
     onPending: () => upkeep.poke(),
   };
   await clearScratch(context.scratch);
-  await using owned = new AsyncDisposableStack();
   const upkeep = owned.use(startUpkeepLoop(createUpkeep(context), context));
   const server = owned.use(
     createRpcServer((error, call) => {

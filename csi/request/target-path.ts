@@ -1,9 +1,16 @@
 import { lstat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { undefinedIfMissing } from "../../src/core/absence.ts";
 import { digestHex, digestOf } from "../../src/core/digest.ts";
 import { ModelError } from "../../src/core/errors.ts";
-import { isBelow } from "../../src/mount/open-folder.ts";
+import type { MountNamespace } from "../../src/mount/mount-namespace.ts";
+import { isBelow, openFolder, pathIn } from "../../src/mount/open-folder.ts";
+
+/** Where targets are: below the kubelet's folder, as its mount namespace has it. */
+export interface TargetSpace {
+  readonly kubeletRoot: string;
+  readonly namespace: MountNamespace;
+}
 
 /** Where a volume is to appear. */
 export interface TargetPath {
@@ -38,8 +45,12 @@ export function parseTargetPath(path: string, kubeletRoot: string): TargetPath {
 }
 
 /** Tells whether who wanted the volume may still be there: the pod's folder, else the target's. */
-export async function ownerExists(target: TargetPath, kubeletRoot: string): Promise<boolean> {
-  const { podUid, folder } = target;
-  const place = podUid === undefined ? folder : join(kubeletRoot, "pods", podUid);
-  return (await lstat(place).catch(undefinedIfMissing)) !== undefined;
+export async function ownerExists(
+  { podUid, folder }: TargetPath,
+  { kubeletRoot, namespace }: TargetSpace,
+): Promise<boolean> {
+  await using root = await openFolder(kubeletRoot, namespace);
+  if (root === undefined) return false;
+  const place = podUid === undefined ? relative(kubeletRoot, folder) : join("pods", podUid);
+  return (await lstat(pathIn(root, place)).catch(undefinedIfMissing)) !== undefined;
 }

@@ -2,6 +2,7 @@ import type { AgentClient } from "../../src/agent/client/client.ts";
 import type { KeyedMutex } from "../../src/core/keyed-mutex.ts";
 import type { Log } from "../log.ts";
 import type { PodPolicy } from "../request/subject.ts";
+import type { TargetSpace } from "../request/target-path.ts";
 import type { Interrupts } from "./interrupts.ts";
 import type { VolumeStates } from "./volume-states.ts";
 
@@ -34,10 +35,9 @@ export const defaultPatience: Patience = {
 };
 
 /** What publish, unpublish and upkeep of volumes share. */
-export interface VolumeContext {
+export interface VolumeContext extends TargetSpace {
   readonly agent: AgentClient;
   readonly states: VolumeStates;
-  readonly kubeletRoot: string;
   /** Trees are mounted from below this folder only. */
   readonly storeRoot: string;
   /** A folder for mounts that are being made, on old kernels. */

@@ -25,14 +25,13 @@ export async function mountModel(
   volume: ModelVolume,
   model: ReadyModel,
 ): Promise<void> {
-  const { kubeletRoot, scratch, states } = context;
   const { target } = volume;
   await using tree = await openTree(context, model);
   const identity = await identityOf(tree);
-  const found = await lookAtTarget(target, kubeletRoot);
-  if (found?.mounted === true && !(await isOurs(found, identity))) throw occupied(target);
-  await states.write(target.leaseId, describeState(volume, model, identity));
-  if (found?.mounted !== true) await showTree(tree, target, { kubeletRoot, scratch });
+  const found = await lookAtTarget(target, context);
+  if (found?.mounted === true && !(await isOurs(context, found, identity))) throw occupied(target);
+  await context.states.write(target.leaseId, describeState(volume, model, identity));
+  if (found?.mounted !== true) await showTree(tree, target, context);
 }
 
 async function openTree(context: VolumeContext, { tree }: ReadyModel): Promise<HeldFolder> {
@@ -50,9 +49,13 @@ async function openTree(context: VolumeContext, { tree }: ReadyModel): Promise<H
 }
 
 /** The same folder, shown as this plugin shows it. */
-async function isOurs(found: MountPoint, identity: string): Promise<boolean> {
+async function isOurs(
+  { namespace }: VolumeContext,
+  found: MountPoint,
+  identity: string,
+): Promise<boolean> {
   if (found.identity !== identity) return false;
-  const entry = (await readMountTable()).find(({ id }) => id === found.mountId);
+  const entry = (await readMountTable(namespace)).find(({ id }) => id === found.mountId);
   const wanted = ["ro", "nosuid", "nodev", "noexec"];
   return entry !== undefined && wanted.every((option) => entry.options.includes(option));
 }

@@ -93,9 +93,9 @@ async function isPublished(
   { target, call }: Attempt,
   fingerprint: string,
 ): Promise<boolean> {
-  const { agent, states, kubeletRoot, patience } = context;
+  const { agent, states, patience } = context;
   // First of all, so that no lease is taken for a target that leads elsewhere.
-  const found = await lookAtTarget(target, kubeletRoot);
+  const found = await lookAtTarget(target, context);
   const state = await states.read(target.leaseId);
   if (state === undefined) return false;
   if (state.phase === "releasing") {
@@ -146,7 +146,7 @@ async function settleFailure(
   if (!isFinal(code) || code === status.ALREADY_EXISTS) return error;
   return context.changes.hold(target.leaseId, async () => {
     try {
-      const found = await lookAtTarget(target, context.kubeletRoot);
+      const found = await lookAtTarget(target, context);
       if (found?.mounted === true) return new StatusError(status.ABORTED, details);
       const known = (await context.states.read(target.leaseId)) !== undefined;
       if (leased || known) await endVolume(context, target);

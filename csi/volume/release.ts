@@ -9,7 +9,7 @@ import { clearTarget } from "./target-folder.ts";
  * Resolves to the number of mounts there were; rejects with MOUNT_FAILED or STORE_IO.
  */
 export async function endVolume(context: VolumeContext, target: TargetPath): Promise<number> {
-  const mounts = await clearTarget(target, context.kubeletRoot);
+  const mounts = await clearTarget(target, context);
   await releaseLease(context, target);
   return mounts;
 }

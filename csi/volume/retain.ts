@@ -12,12 +12,12 @@ import type { PublishedState } from "./volume-states.ts";
  * away.
  */
 export async function retainVolume(context: VolumeContext, target: TargetPath): Promise<void> {
-  const { agent, states, kubeletRoot, patience, changes, log } = context;
+  const { agent, states, patience, changes, log } = context;
   await changes.hold(target.leaseId, async () => {
     const state = await states.read(target.leaseId);
     if (state?.phase !== "published") return;
     try {
-      const found = await lookAtTarget(target, kubeletRoot);
+      const found = await lookAtTarget(target, context);
       if (found?.mounted !== true || found.identity !== state.identity) return;
       const signal = AbortSignal.timeout(patience.releaseMs);
       await agent.retain(describeVolume(target, state), { signal });

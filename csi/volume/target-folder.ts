@@ -1,23 +1,24 @@
-import { lstat, mkdir, rmdir, unlink } from "node:fs/promises";
+import { rmdirSync, unlinkSync } from "node:fs";
+import { lstat, mkdir } from "node:fs/promises";
 import { undefinedIfMissing } from "../../src/core/absence.ts";
 import { ModelError, systemCode } from "../../src/core/errors.ts";
 import { lookAt, type MountPoint, unmountAll } from "../../src/mount/mount-point.ts";
 import { openChild, openFolderBelow, pathIn } from "../../src/mount/open-folder.ts";
 import { mountReadOnly } from "../../src/mount/read-only-mount.ts";
 import type { OpenFolder } from "../../src/mount/system-calls.ts";
-import type { TargetPath } from "../request/target-path.ts";
+import type { TargetPath, TargetSpace } from "../request/target-path.ts";
 
 /** What is at a target. Undefined when it is missing; rejects with INVALID_ARGUMENT for a link or a file. */
 export async function lookAtTarget(
   target: TargetPath,
-  kubeletRoot: string,
+  space: TargetSpace,
 ): Promise<MountPoint | undefined> {
-  await using folder = await openFolderBelow(kubeletRoot, target.folder);
+  await using folder = await openAbove(target, space);
   return folder === undefined ? undefined : await lookAt(folder, target.name);
 }
 
-export interface ShowOptions {
-  readonly kubeletRoot: string;
+export interface ShowOptions extends TargetSpace {
+  /** As of `mountReadOnly`. */
   readonly scratch: string;
 }
 
@@ -25,9 +26,9 @@ export interface ShowOptions {
 export async function showTree(
   tree: OpenFolder,
   target: TargetPath,
-  { kubeletRoot, scratch }: ShowOptions,
+  options: ShowOptions,
 ): Promise<void> {
-  await using folder = await openFolderBelow(kubeletRoot, target.folder);
+  await using folder = await openAbove(target, options);
   if (folder === undefined)
     throw new ModelError("MOUNT_FAILED", `there is no folder ${target.folder}`, {
       hint: "the kubelet makes it before it asks for the volume",
@@ -36,32 +37,39 @@ export async function showTree(
   await using place = await openChild(folder, target.name);
   if (place === undefined)
     throw new ModelError("MOUNT_FAILED", `${target.path} was removed while it was being mounted`);
-  mountReadOnly(tree, place, { scratch });
+  mountReadOnly(tree, place, options);
 }
 
 /**
  * Unmounts whatever is mounted at a target and removes its folder. Resolves to the number of mounts;
- * idempotent. Nothing that has content is removed: then it rejects with STORE_IO.
+ * idempotent. Nothing that has content is removed: then it rejects with STORE_IO. Nor is what somebody
+ * mounts there meanwhile, which the kernel refuses only to who is in the namespace of that mount.
  */
-export async function clearTarget(target: TargetPath, kubeletRoot: string): Promise<number> {
-  await using folder = await openFolderBelow(kubeletRoot, target.folder);
+export async function clearTarget(target: TargetPath, space: TargetSpace): Promise<number> {
+  const { namespace } = space;
+  await using folder = await openAbove(target, space);
   if (folder === undefined) return 0;
   const place = pathIn(folder, target.name);
   const found = await lstat(place).catch(undefinedIfMissing);
   if (found === undefined) return 0;
   if (!found.isDirectory()) {
     if (found.isFile() && found.size > 0) throw notEmpty(target, "a file");
-    await unlink(place);
+    namespace.within(() => unlinkSync(place));
     return 0;
   }
-  const mounts = await unmountAll(folder, target.name);
+  const mounts = await unmountAll(folder, target.name, namespace);
   try {
-    await rmdir(place);
+    namespace.within(() => rmdirSync(place));
   } catch (error) {
     if (systemCode(error) === "ENOTEMPTY") throw notEmpty(target, "files");
     undefinedIfMissing(error);
   }
   return mounts;
+}
+
+/** The folder that the target is in. Undefined when it is missing. */
+function openAbove({ folder }: TargetPath, { kubeletRoot, namespace }: TargetSpace) {
+  return openFolderBelow(kubeletRoot, folder, namespace);
 }
 
 async function makeOnce(path: string): Promise<void> {

@@ -67,14 +67,13 @@ export function createUpkeep(context: VolumeContext): Upkeep {
   async function findLost(targets: readonly TargetPath[]): Promise<TargetPath[]> {
     const lost: TargetPath[] = [];
     for (const target of targets)
-      if (!(await ownerExists(target, kubeletRoot)) && !(await isMounted(target)))
-        lost.push(target);
+      if (!(await ownerExists(target, context)) && !(await isMounted(target))) lost.push(target);
     return lost;
   }
 
   async function isMounted(target: TargetPath): Promise<boolean> {
     try {
-      return (await lookAtTarget(target, kubeletRoot))?.mounted === true;
+      return (await lookAtTarget(target, context))?.mounted === true;
     } catch (error) {
       // A link or a file is in the way, where nothing of ours can be mounted.
       if (!isModelError(error, "INVALID_ARGUMENT")) throw error;

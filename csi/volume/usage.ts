@@ -9,17 +9,17 @@ import { lookAtTarget } from "./target-folder.ts";
  * of them used. Rejects with NOT_FOUND for a volume that is not mounted at that path.
  */
 export async function measureVolume(
-  { states, kubeletRoot }: VolumeContext,
+  context: VolumeContext,
   { volume_id, volume_path }: NodeGetVolumeStatsRequest,
 ): Promise<VolumeUsage[]> {
   if (volume_id === "") throw new ModelError("INVALID_ARGUMENT", "the call names no volume id");
   if (volume_path === "") throw new ModelError("INVALID_ARGUMENT", "the call names no path");
   const absent = new ModelError("NOT_FOUND", "this volume is not published at this path");
-  const target = parseOrUndefined(volume_path, kubeletRoot);
+  const target = parseOrUndefined(volume_path, context.kubeletRoot);
   if (target === undefined) throw absent;
-  const state = await states.read(target.leaseId);
+  const state = await context.states.read(target.leaseId);
   if (state?.phase !== "published" || state.volumeId !== volume_id) throw absent;
-  const found = await lookAtTarget(target, kubeletRoot);
+  const found = await lookAtTarget(target, context);
   if (found?.mounted !== true || found.identity !== state.identity) throw absent;
   return [fullUsage("BYTES", state.bytes), fullUsage("INODES", state.files)];
 }

@@ -1,5 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { ModelError } from "../core/errors.ts";
+import { type MountNamespace, ownNamespace } from "./mount-namespace.ts";
 import { openChild, pathIn } from "./open-folder.ts";
 import { type OpenFolder, unmountFlags, unmountPath } from "./system-calls.ts";
 
@@ -31,15 +32,19 @@ export async function identityOf(folder: OpenFolder): Promise<string> {
 }
 
 /**
- * Takes away every mount at a folder in an open one; whoever has files open there goes on reading them.
- * Resolves to how many there were. Rejects with MOUNT_FAILED.
+ * Takes away every mount at a folder in an open one of that namespace; whoever has files open there goes
+ * on reading them. Resolves to how many there were. Rejects with MOUNT_FAILED.
  */
-export async function unmountAll(above: OpenFolder, name: string): Promise<number> {
+export async function unmountAll(
+  above: OpenFolder,
+  name: string,
+  namespace: MountNamespace = ownNamespace,
+): Promise<number> {
   for (let count = 0; count <= maxStacked; count++) {
     const found = await lookAt(above, name);
     if (found === undefined || !found.mounted) return count;
     const flags = unmountFlags.detach | unmountFlags.noFollow;
-    unmountPath(pathIn(above, name), flags, `${above.path}/${name}`);
+    namespace.within(() => unmountPath(pathIn(above, name), flags, `${above.path}/${name}`));
   }
   throw new ModelError("MOUNT_FAILED", `mounts at ${above.path}/${name} never end`);
 }

@@ -1,4 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { closeSync, openSync, readFile } from "node:fs";
+import { promisify } from "node:util";
+import { type MountNamespace, ownNamespace } from "./mount-namespace.ts";
 
 /** One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). */
 export interface MountEntry {
@@ -17,13 +19,15 @@ export interface MountEntry {
 
 const maxReads = 5;
 
-/** The mounts that this process sees, in the order the kernel lists them. */
-export async function readMountTable(): Promise<MountEntry[]> {
-  let text = await read();
+/** The mounts of a namespace that its root shows, in the order the kernel lists them. */
+export async function readMountTable(
+  namespace: MountNamespace = ownNamespace,
+): Promise<MountEntry[]> {
+  let text = await read(namespace);
   // The kernel gives it in pieces, and a mount that goes in between may hide another.
-  for (let again = await read(), reads = 2; again !== text && reads < maxReads; reads++) {
+  for (let again = await read(namespace), reads = 2; again !== text && reads < maxReads; reads++) {
     text = again;
-    again = await read();
+    again = await read(namespace);
   }
   return parseMountTable(text);
 }
@@ -33,8 +37,14 @@ export function parseMountTable(text: string): MountEntry[] {
   return text.split("\n").flatMap((line) => parseLine(line) ?? []);
 }
 
-function read(): Promise<string> {
-  return readFile("/proc/self/mountinfo", "utf8");
+async function read(namespace: MountNamespace): Promise<string> {
+  // It goes on telling of the namespace that it was opened in.
+  const fd = namespace.within(() => openSync("/proc/thread-self/mountinfo", "r"));
+  try {
+    return await promisify(readFile)(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function parseLine(line: string): MountEntry | undefined {

@@ -1,22 +1,28 @@
-import { constants } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join, normalize, relative } from "node:path";
 import { undefinedIfMissing } from "../core/absence.ts";
 import { ModelError, systemCode } from "../core/errors.ts";
-import type { OpenFolder } from "./system-calls.ts";
+import { type MountNamespace, ownNamespace } from "./mount-namespace.ts";
+import { type OpenFolder, pathOnly } from "./system-calls.ts";
 
 /** A folder that stays the same one while it is open, whatever is renamed or mounted over its path. */
 export interface HeldFolder extends OpenFolder, AsyncDisposable {}
 
-// O_PATH: enough to name what is in it, and needs no right to read it.
-const pathOnly = 0o10000000;
 const noLink = pathOnly | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** Opens a folder by its path, through links. Undefined when it is missing. */
-export async function openFolder(path: string): Promise<HeldFolder | undefined> {
-  const file = await open(path, pathOnly | constants.O_DIRECTORY).catch(undefinedIfMissing);
-  if (file === undefined) return undefined;
-  return { fd: file.fd, path, [Symbol.asyncDispose]: () => file.close() };
+/** Opens a folder by its path in a namespace, through links. Undefined when it is missing. */
+export async function openFolder(
+  path: string,
+  namespace: MountNamespace = ownNamespace,
+): Promise<HeldFolder | undefined> {
+  try {
+    // Another thread would be in another namespace.
+    const fd = namespace.within(() => openSync(path, pathOnly | constants.O_DIRECTORY));
+    return { fd, path, [Symbol.asyncDispose]: async () => closeSync(fd) };
+  } catch (error) {
+    return undefinedIfMissing(error);
+  }
 }
 
 /**
@@ -24,9 +30,13 @@ export async function openFolder(path: string): Promise<HeldFolder | undefined> 
  * nobody who may write on the way can lead it elsewhere. Undefined when a folder is missing. Rejects
  * with INVALID_ARGUMENT when a link or a file is in the way or `path` is not below `root`.
  */
-export async function openFolderBelow(root: string, path: string): Promise<HeldFolder | undefined> {
+export async function openFolderBelow(
+  root: string,
+  path: string,
+  namespace: MountNamespace = ownNamespace,
+): Promise<HeldFolder | undefined> {
   const names = namesBelow(root, path);
-  let folder = await openFolder(root);
+  let folder = await openFolder(root, namespace);
   for (const name of names) {
     if (folder === undefined) return undefined;
     await using above: HeldFolder = folder;

@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import { type MountNamespace, ownNamespace } from "./mount-namespace.ts";
 import { mountByMoving } from "./private-mount.ts";
 import {
   attachMount,
@@ -11,6 +12,8 @@ import {
 export interface MountOptions {
   /** A folder of the caller's own, for kernels before 5.12; made when it is needed. */
   readonly scratch: string;
+  /** Where the target is; the tree is in the process's own. Another one takes Linux 5.12. Default: the same. */
+  readonly namespace?: MountNamespace | undefined;
 }
 
 /**
@@ -19,16 +22,17 @@ export interface MountOptions {
  * nothing at the target.
  */
 export function mountReadOnly(tree: OpenFolder, target: OpenFolder, options: MountOptions): void {
+  const { scratch, namespace = ownNamespace } = options;
   try {
     const mount = cloneMount(tree);
     try {
       protectMount(mount, tree.path);
-      attachMount(mount, target);
+      namespace.within(() => attachMount(mount, target));
     } finally {
       closeSync(mount);
     }
   } catch (error) {
-    if (!isCallMissing(error)) throw error;
-    mountByMoving(tree, target, options.scratch);
+    if (namespace !== ownNamespace || !isCallMissing(error)) throw error;
+    mountByMoving(tree, target, scratch);
   }
 }

@@ -20,6 +20,8 @@ export const mountFlags = {
   private: 262_144,
 } as const;
 export const unmountFlags = { detach: 2, noFollow: 8 } as const;
+/** O_PATH of open(2): enough to name what is in a folder, and needs no right to read it. */
+export const pathOnly = 0o10000000;
 
 // The same on every architecture (unlike older calls); glibc before 2.36 and musl lack the functions.
 const [openTreeCall, moveMountCall, mountSetattrCall] = [428, 429, 442];
@@ -27,6 +29,8 @@ const openTreeClone = 1;
 const closeOnExec = 0o2000000;
 const atEmptyPath = 0x1000;
 const [fromEmptyPath, toEmptyPath] = [0x4, 0x40];
+// CLONE_FS and CLONE_NEWNS of linux/sched.h.
+const [threadPaths, mountNamespace] = [0x200, 0x20000];
 const mountAttributesBytes = 32;
 
 interface Calls {
@@ -35,6 +39,10 @@ interface Calls {
   readonly moveMount: (...args: [number, number, string, number, string, number]) => number;
   readonly mount: (...args: [string, string, string | null, number, null]) => number;
   readonly umount2: (path: string, flags: number) => number;
+  readonly unshare: (flags: number) => number;
+  readonly setns: (fd: number, kind: number) => number;
+  readonly fchdir: (fd: number) => number;
+  readonly chroot: (path: string) => number;
 }
 
 let loaded: Calls | undefined;
@@ -83,6 +91,26 @@ export function unmountPath(path: string, flags: number, name: string): void {
   check(calls().umount2(path, flags), "umount2", name);
 }
 
+/** unshare(2): gives this thread a root and a working folder of its own, which so far are the same. */
+export function unsharePaths(): void {
+  check(calls().unshare(threadPaths), "unshare", "this thread");
+}
+
+/**
+ * setns(2): puts this thread into a mount namespace, with that one's root for its root and working
+ * folder. The kernel refuses where other threads share these.
+ */
+export function enterMountNamespace(fd: number, name: string): void {
+  check(calls().setns(fd, mountNamespace), "setns", name);
+}
+
+/** chroot(2) and fchdir(2), to open folders. */
+export function changeRoot(rootFd: number, workingFd: number): void {
+  check(calls().fchdir(rootFd), "fchdir", "the root");
+  check(calls().chroot("."), "chroot", "the root");
+  check(calls().fchdir(workingFd), "fchdir", "the working folder");
+}
+
 /** Tells whether a MOUNT_FAILED says that this kernel, or its filter of calls, does not have the call. */
 export function isCallMissing(error: unknown): boolean {
   if (!(error instanceof ModelError) || error.code !== "MOUNT_FAILED") return false;
@@ -102,6 +130,10 @@ function calls(): Calls {
     moveMount: syscall("int", "str", "int", "str", "uint"),
     mount: library.func("mount", "int", ["str", "str", "str", "ulong", "void *"]),
     umount2: library.func("umount2", "int", ["str", "int"]),
+    unshare: library.func("unshare", "int", ["int"]),
+    setns: library.func("setns", "int", ["int", "int"]),
+    fchdir: library.func("fchdir", "int", ["int"]),
+    chroot: library.func("chroot", "int", ["str"]),
   };
   return loaded;
 }
@@ -110,7 +142,7 @@ function check(result: number, call: string, path: string): number {
   if (result >= 0) return result;
   const errno = koffi.errno();
   const name = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
-  const cause = Object.assign(new Error(`${call}: ${name ?? errno}`), { errno });
+  const cause = Object.assign(new Error(`${call}: ${name ?? errno}`), { code: name, errno });
   throw new ModelError("MOUNT_FAILED", `${call} failed at ${path}: ${name ?? `error ${errno}`}`, {
     hint: name === "EPERM" ? "mounting takes CAP_SYS_ADMIN" : undefined,
     cause,

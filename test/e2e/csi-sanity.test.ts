@@ -5,13 +5,18 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { modelReference, nothingLeft, openCsiScene } from "../support/csi-scene.ts";
 import { mountsMissing } from "../support/disk-mounts.ts";
+import { apart, mountHere } from "../support/other-mounts.ts";
 import { toolPath, toolsMissing } from "../support/programs.ts";
 
 /** No test is left out by name: what is skipped skips itself, for want of a capability. */
 describe.skipIf(toolsMissing("csi-sanity") || mountsMissing())("csi-sanity", () => {
-  test("finds no fault in the plugin, and leaves nothing behind", async () => {
+  test.each([
+    ["", { wrapper: [], flags: [] }],
+    [" that mounts in the node's namespace", { wrapper: apart(), flags: mountHere }],
+  ])("finds no fault in the plugin%s, and leaves nothing behind", async (_, { wrapper, flags }) => {
     await using scene = await openCsiScene();
-    await using plugin = await scene.startProcess({ flags: ["--pods", "optional"] });
+    const policy = ["--pods", "optional"];
+    await using plugin = await scene.startProcess({ wrapper, flags: [...policy, ...flags] });
     const parameters = join(scene.path, "parameters.yaml");
     await writeFile(parameters, `reference: ${modelReference}\n`);
     const secrets = join(scene.path, "secrets.yaml");

@@ -18,6 +18,7 @@ import {
   parseManifests,
   podOf,
   render,
+  renderWith,
   volumeOf,
 } from "../support/manifests.ts";
 import { makeTemporaryFolder } from "../support/models.ts";
@@ -128,6 +129,26 @@ describe.skipIf(missing)("deploy/kustomize/base", () => {
     expect(propagating).toEqual([
       { name: "pods", mountPath: "/var/lib/kubelet/pods", mountPropagation: "Bidirectional" },
     ]);
+  });
+
+  test("runs no privileged container with the component for that, and is taken by the same server", async () => {
+    const text = await renderWith(base, "deploy/kustomize/capabilities");
+    expect(await judge(plane, text)).toEqual([]);
+    expect(text).not.toMatch(/privileged: true|Bidirectional|hostPID|kubelet\/pods/);
+    const pod = podOf(findObject(parseManifests(text), "DaemonSet", "ballast-csi"));
+    const [container] = pod["containers"];
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"], add: ["SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE"] },
+      appArmorProfile: { type: "Unconfined" },
+    });
+    const mount = mountOf(container, flagOf(container, "--mount-namespace"));
+    expect(mount).toMatchObject({ readOnly: true });
+    expect(volumeOf(pod, mount["name"])["hostPath"].path).toBe("/proc/1/ns");
+    // All else is as with privilege.
+    const words = container.command.filter((word: string) => !word.startsWith("--mount-namespace"));
+    expect(words).toEqual(plugin["containers"][0].command);
   });
 
   test("cuts the plugin off from the network", () => {

@@ -97,6 +97,9 @@ describe.skipIf(missing)("helm install", () => {
     await expect(helm("upgrade", "--set=agent.config.registries.alow={x}")).rejects.toThrow(
       /\/agent\/config\/registries.*'alow' not allowed/,
     );
+    await expect(helm("upgrade", "--set=csi.privilege=none")).rejects.toThrow(
+      /\/csi\/privilege.*must be one of 'privileged', 'capabilities'/,
+    );
     await expect(helm("upgrade", "--set=kubeletRoot=var/lib/kubelet")).rejects.toThrow(
       /\/kubeletRoot.*does not match/,
     );
@@ -184,6 +187,7 @@ describe.skipIf(missing)("helm template", () => {
         "metrics.dashboard.enabled=true",
       ],
     ],
+    ["a plugin without privilege", ["csi.privilege=capabilities", "csi.seLinuxOptions.type=spc_t"]],
   ])("gives what an API server takes without a word: %s", async (_, values) => {
     expect(await judge(plane(), await template(...values))).toEqual([]);
   });

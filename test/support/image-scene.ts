@@ -8,7 +8,14 @@ import { readMountTable } from "../../src/mount/mount-table.ts";
 import { unmountFlags, unmountPath } from "../../src/mount/system-calls.ts";
 import { run } from "./disk-mounts.ts";
 import { type UnpackedImage, unpackImage } from "./image-rootfs.ts";
-import { findObject, type Manifest, parseManifests, podOf, render } from "./manifests.ts";
+import {
+  findObject,
+  type Manifest,
+  parseManifests,
+  podOf,
+  render,
+  renderWith,
+} from "./manifests.ts";
 import { makeTemporaryFolder } from "./models.ts";
 import type { ImageDefaults, PodContainer } from "./pod-container.ts";
 
@@ -33,8 +40,14 @@ interface PodParts {
   readonly main: PodContainer;
 }
 
+/** How the plugin mounts, by the kustomization that says so. */
+type Privilege = "privileged" | "capabilities";
+
 /** Makes the image and a node's folders; agents may pull from `registry`. All is gone at its end. */
-export async function openImageScene(registry: string): Promise<ImageScene> {
+export async function openImageScene(
+  registry: string,
+  privilege: Privilege = "privileged",
+): Promise<ImageScene> {
   await using resources = new AsyncDisposableStack();
   const { path } = resources.use(await makeTemporaryFolder());
   await chmod(path, 0o755);
@@ -46,11 +59,12 @@ export async function openImageScene(registry: string): Promise<ImageScene> {
   const unpacked = await unpackImage(layout, tag, inside("rootfs"));
   const folders = { kubeletRoot: inside("k"), store: inside("s"), run: inside("r") };
   await mkdir(folders.kubeletRoot);
-  // What a container mounts there is seen here only if it is shared, as a node's root is.
   run("mount", "--bind", folders.kubeletRoot, folders.kubeletRoot);
-  run("mount", "--make-shared", folders.kubeletRoot);
+  // What a container mounts there is seen here only if it is shared, as a node's root is.
+  const sharing = privilege === "privileged" ? "--make-shared" : "--make-private";
+  run("mount", sharing, folders.kubeletRoot);
   const volumes = await makeVolumes(path, registry);
-  const objects = await renderFor(folders);
+  const objects = await renderFor(privilege, folders);
   const parts = (name: string) =>
     partsOf(podOf(findObject(objects, "DaemonSet", name)), unpacked, volumes);
   const owned = resources.move();
@@ -68,14 +82,21 @@ export async function openImageScene(registry: string): Promise<ImageScene> {
 
 /** The manifests as for a node whose folders are elsewhere, as operators patch them too. */
 async function renderFor(
+  privilege: Privilege,
   folders: Pick<ImageScene, "kubeletRoot" | "store" | "run">,
 ): Promise<Manifest[]> {
-  const yaml = await render("deploy/kustomize/base");
+  const base = "deploy/kustomize/base";
+  const yaml =
+    privilege === "privileged"
+      ? await render(base)
+      : await renderWith(base, `deploy/kustomize/${privilege}`);
   return parseManifests(
     yaml
       .replaceAll("/var/lib/kubelet", folders.kubeletRoot)
       .replaceAll("/var/lib/ballast", folders.store)
-      .replaceAll("/run/ballast", folders.run),
+      .replaceAll("/run/ballast", folders.run)
+      // Process 1 may be elsewhere than who looks at the mounts.
+      .replaceAll("/proc/1/ns", `/proc/${process.pid}/ns`),
   );
 }
 

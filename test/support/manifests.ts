@@ -1,7 +1,9 @@
 import { execFile } from "node:child_process";
-import { join, resolve } from "node:path";
+import { realpath, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
+import { makeTemporaryFolder } from "./models.ts";
 import { toolPath } from "./programs.ts";
 
 const repository = join(import.meta.dirname, "../..");
@@ -14,6 +16,19 @@ export type Manifest = Record<string, any>;
 export async function render(folder: string): Promise<string> {
   const args = ["build", resolve(repository, folder)];
   return (await promisify(execFile)(toolPath("kustomize"), args)).stdout;
+}
+
+/** Renders a kustomization with a component of the repository, as somebody's own has them. */
+export async function renderWith(folder: string, component: string): Promise<string> {
+  await using own = await makeTemporaryFolder();
+  const path = await realpath(own.path);
+  const top = await realpath(repository);
+  const written = {
+    resources: [relative(path, join(top, folder))],
+    components: [relative(path, join(top, component))],
+  };
+  await writeFile(join(path, "kustomization.yaml"), JSON.stringify(written));
+  return await render(path);
 }
 
 /** The objects of a YAML stream. Throws where one cannot be parsed. */

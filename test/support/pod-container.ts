@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { type Manifest, volumeOf } from "./manifests.ts";
 import { type ProgramProcess, startProgram } from "./program-process.ts";
 import { toolPath } from "./programs.ts";
+import { seccompOf } from "./seccomp.ts";
 
 /** What an image brings along for its containers, from its config. */
 export interface ImageDefaults {
@@ -23,6 +24,8 @@ export interface PodContainer {
   readonly volumes: Readonly<Record<string, string>>;
   /** What the node tells a container of itself, by name of the variable. */
   readonly fieldRefs?: Readonly<Record<string, string>> | undefined;
+  /** System calls that the runtime's filter does not know. */
+  readonly unknownCalls?: readonly string[] | undefined;
 }
 
 /** A container that runs. */
@@ -103,7 +106,7 @@ async function makeNodeFolders(pod: Manifest): Promise<void> {
     if (hostPath !== undefined) await mkdir(hostPath.path, { recursive: true, mode: 0o755 });
 }
 
-/** The runtime spec of a container, as containerd writes it, but for seccomp and the network. */
+/** The runtime spec of a container, as containerd writes it, but for the network. */
 function runtimeSpec(what: PodContainer, command?: string[]): object {
   const { image, pod, container } = what;
   const privileged = container["securityContext"].privileged === true;
@@ -138,6 +141,7 @@ function runtimeSpec(what: PodContainer, command?: string[]): object {
       },
       ...(shared ? { rootfsPropagation: "rshared" } : {}),
       ...(privileged ? {} : { maskedPaths: masked.split(" "), readonlyPaths: readOnly.split(" ") }),
+      ...(privileged ? {} : { seccomp: seccompOf(capabilities, what.unknownCalls) }),
     },
   };
 }

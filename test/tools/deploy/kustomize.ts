@@ -1,8 +1,13 @@
 import { type Document, isMap, isSeq } from "yaml";
 import type { ChartObject } from "./chart.ts";
 
-/** The folder with what a node needs, and the one with all parts. */
-const folders = { base: "deploy/kustomize/base", all: "deploy/kustomize/default" };
+/** The folder with what a node needs, the one with all parts, and one that changes either. */
+const folders = {
+  base: "deploy/kustomize/base",
+  all: "deploy/kustomize/default",
+  capabilities: "deploy/kustomize/capabilities",
+};
+const plugin = "csi-daemon-set.yaml";
 
 const made = "# Made of deploy/helm/ballast by `node test/tools/render-deploy.ts`.\n";
 
@@ -36,6 +41,20 @@ export function renderKustomizations(
   files.set(`${folders.base}/agent.yaml`, made + configHead + agentYaml);
   files.set(`${folders.base}/kustomization.yaml`, baseKustomization([...base.keys()]));
   files.set(`${folders.all}/kustomization.yaml`, fullKustomization([...rest.keys()]));
+  return files;
+}
+
+/**
+ * The files of a component that puts the plugin of these objects in place of another kustomization's,
+ * by their paths in the repository.
+ */
+export function renderComponent(objects: readonly ChartObject[]): Map<string, string> {
+  const parts = objects.filter(({ file }) => file === plugin);
+  for (const { document } of parts) document.setIn(["spec", "$patch"], "replace");
+  const files = new Map<string, string>();
+  for (const [name, text] of collect(parts))
+    files.set(`${folders.capabilities}/${name}`, made + text);
+  files.set(`${folders.capabilities}/kustomization.yaml`, componentKustomization());
   return files;
 }
 
@@ -88,6 +107,17 @@ apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
 ${list(["../base", ...files])}
+`;
+}
+
+function componentKustomization(): string {
+  return `${made}# The plugin with three capabilities in place of privileged (docs/csi.md). From a kustomization of your own:
+#   resources: [.../deploy/kustomize/default]
+#   components: [.../deploy/kustomize/capabilities]
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - path: ${plugin}
 `;
 }
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Document, isMap, parseDocument } from "yaml";
 import { chartFolder, renderChart } from "./chart.ts";
-import { renderKustomizations } from "./kustomize.ts";
+import { renderComponent, renderKustomizations } from "./kustomize.ts";
 import { describeValues } from "./values-schema.ts";
 import { tabulateValues } from "./values-table.ts";
 
@@ -16,11 +16,17 @@ export async function renderDeploy(repository: string): Promise<Map<string, stri
   const readme = await read("README.md");
   const [head = ""] = readme.split(valuesHeading);
   const table = tabulateValues(schema, values.toJS());
-  const objects = await renderChart(repository, { "namespace.create": "true", "image.tag": "dev" });
+  const chosen = { "namespace.create": "true", "image.tag": "dev" };
+  const objects = await renderChart(repository, chosen);
+  const unprivileged = await renderChart(repository, {
+    ...chosen,
+    "csi.privilege": "capabilities",
+  });
   return new Map([
     [`${chartFolder}/values.schema.json`, printJson(schema)],
     [`${chartFolder}/README.md`, `${head}${valuesHeading}${table}\n`],
     ...renderKustomizations(objects, agentYaml(values)),
+    ...renderComponent(unprivileged),
   ]);
 }
 

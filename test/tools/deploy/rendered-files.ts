@@ -2,7 +2,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Folders that hold nothing but what is made of the chart. */
-const folders = ["deploy/kustomize/base", "deploy/kustomize/default"];
+const folders = ["base", "default", "capabilities"].map((name) => `deploy/kustomize/${name}`);
 
 /** Makes the folders that are not there. */
 export async function makeFolders(repository: string): Promise<void> {

@@ -29,6 +29,7 @@ const rules: Readonly<Record<string, ValueSchema>> = {
   kubeletRoot: absolutePath,
   storePath: absolutePath,
   runPath: absolutePath,
+  "csi.privilege": { enum: ["privileged", "capabilities"] },
   // To YAML 1.1, which Helm reads, off is a boolean.
   "reporter.labels": { type: ["string", "boolean"], enum: ["affinity", "off", false] },
   storageClasses: {
