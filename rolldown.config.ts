@@ -12,9 +12,12 @@ const options: RolldownOptions = {
     csi: "csi/main.ts",
     index: "src/index.ts",
     // Each is started as a file beside the code that starts it (src/core/worker-url.ts).
+    "bcrypt-worker": "src/registry/server/accounts/bcrypt-worker.ts",
     "chunk-worker": "src/pack/chunk-worker.ts",
     "disk-worker": "src/transfer/disk-worker.ts",
     "hash-worker": "src/pack/hash-worker.ts",
+    "relay-worker": "src/transfer/relay-worker.ts",
+    "ingest-worker": "src/oci/layout/ingest-worker.ts",
   },
   platform: "node",
   // A native module, which stays a file of its own.

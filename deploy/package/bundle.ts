@@ -11,9 +11,12 @@ const ownFolder = join(import.meta.dirname, "executable");
 
 /** The threads that src starts by these names, and where their code is. */
 const workers: Readonly<Record<string, string>> = {
+  "bcrypt-worker": "src/registry/server/accounts/bcrypt-worker.ts",
   "chunk-worker": "src/pack/chunk-worker.ts",
   "disk-worker": "src/transfer/disk-worker.ts",
   "hash-worker": "src/pack/hash-worker.ts",
+  "relay-worker": "src/transfer/relay-worker.ts",
+  "ingest-worker": "src/oci/layout/ingest-worker.ts",
 };
 
 /** The code of an executable: one script, and one module for each kind of thread. */

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { digestOf } from "../../src/core/digest.ts";
-import type { Descriptor } from "../../src/oci/descriptor.ts";
+import type { ContentDescriptor, Descriptor } from "../../src/oci/descriptor.ts";
 import { openLayout } from "../../src/oci/layout/open-layout.ts";
 import { parseManifest, serializeManifest } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
@@ -23,7 +23,7 @@ export interface ImageOptions {
 /** What an image is called in its layout, and what it weighs. */
 export interface MadeImage {
   readonly tag: string;
-  readonly manifest: Descriptor;
+  readonly manifest: ContentDescriptor;
   /** Bytes of the layers as they are stored and sent. */
   readonly size: number;
 }

@@ -1,3 +1,4 @@
+import { digestOf } from "../../src/core/digest.ts";
 import { ModelError } from "../../src/core/errors.ts";
 import { formatReference, parseReference } from "../../src/core/reference.ts";
 import { type ConnectionOptions, connect } from "../../src/model/connection.ts";
@@ -31,5 +32,5 @@ export async function pushImage(
   };
   for (const blob of [...layers, config]) await copyBlob(blob);
   await repository.putManifest(reference.tag, { mediaType: descriptor.mediaType, bytes });
-  return formatReference({ ...reference, tag: undefined, digest: descriptor.digest });
+  return formatReference({ ...reference, tag: undefined, digest: digestOf(bytes) });
 }

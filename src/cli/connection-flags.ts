@@ -11,6 +11,7 @@ export interface ConnectionFlags {
   readonly caFile?: readonly string[] | undefined;
   readonly username?: string | undefined;
   readonly passwordStdin?: boolean | undefined;
+  readonly registryProfile?: string | undefined;
 }
 
 /** Adds the flags of every command that reaches a registry. */
@@ -25,7 +26,11 @@ export function addConnectionFlags(command: Command): Command {
       collect,
     )
     .option("--username <NAME>", "log in as NAME; needs --password-stdin")
-    .option("--password-stdin", "read the password from standard input");
+    .option("--password-stdin", "read the password from standard input")
+    .option(
+      "--registry-profile <NAME>",
+      "what the registry takes, where its host does not tell: ecr, acr-premium, harbor, ...",
+    );
 }
 
 /**
@@ -39,7 +44,9 @@ export async function readConnection(
   const { environment } = terminal;
   const ca = await readAuthorities(flags, terminal);
   const credentials = await readLogin(flags, terminal);
-  return { plainHttp: flags.plainHttp, ca, credentials, environment };
+  const registryProfile =
+    flags.registryProfile ?? (environment["BALLAST_REGISTRY_PROFILE"] || undefined);
+  return { plainHttp: flags.plainHttp, ca, credentials, environment, registryProfile };
 }
 
 /** The name and password that `--username` and `--password-stdin` give; undefined without both. */
@@ -52,13 +59,21 @@ export async function readLogin(
     throw new ModelError("INVALID_ARGUMENT", "a login needs both --username and --password-stdin", {
       hint: "for example: ballast pull --username me --password-stdin REF < password.txt",
     });
+  return { username, password: await readPassword({ stdin, signal }) };
+}
+
+/** The password that standard input holds. Rejects with INVALID_ARGUMENT where a terminal would show it. */
+export async function readPassword({
+  stdin,
+  signal,
+}: Pick<Terminal, "stdin" | "signal">): Promise<string> {
   if (stdin.isTTY === true)
     throw new ModelError("INVALID_ARGUMENT", "--password-stdin would show what you type", {
       hint: "pipe the password in, or set BALLAST_USERNAME and BALLAST_PASSWORD",
     });
   const password = (await readAll(stdin, signal)).replace(/\r?\n$/, "");
   if (password === "") throw new ModelError("INVALID_ARGUMENT", "standard input held no password");
-  return { username, password };
+  return password;
 }
 
 async function readAuthorities(

@@ -47,6 +47,7 @@ export const errorExitCodes: Readonly<Record<ErrorCode, ExitCode>> = {
   SOURCE_EMPTY: exitCodes.source,
   TAG_EXISTS: exitCodes.refused,
   REGISTRY_LIMIT: exitCodes.refused,
+  REGISTRY_UNSUPPORTED: exitCodes.refused,
   REGISTRY_PROTOCOL: exitCodes.refused,
   BLOB_UNKNOWN: exitCodes.refused,
   AGENT_UNAVAILABLE: exitCodes.unreachable,

@@ -43,3 +43,32 @@ export function parseSeconds(text: string): number {
     hint: "say a whole number above 0, such as 60",
   });
 }
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Parses a span of time such as `90s`, `30m`, `24h` or `7d` to milliseconds; throws INVALID_ARGUMENT. */
+export function parseDuration(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const factor = unitMs[unit];
+  if (factor !== undefined) return Number(digits) * factor;
+  throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no span of time`, {
+    hint: "say a whole number and s, m, h or d, such as 90s, 30m, 24h or 7d",
+  });
+}
+
+/** Timers hold no more. */
+const mostDays = 24;
+
+/** Parses a span of time that something waits for, such as `30s`; throws for none, and for over 24 days. */
+export function parseWait(text: string): number {
+  const waitMs = parseDuration(text);
+  if (waitMs > 0 && waitMs <= mostDays * 86_400_000) return waitMs;
+  throw new ModelError("INVALID_ARGUMENT", `${JSON.stringify(text)} cannot be waited for`, {
+    hint: `say a time from 1s to ${mostDays}d`,
+  });
+}

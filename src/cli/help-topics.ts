@@ -46,6 +46,7 @@ export const helpTopics: readonly HelpTopic[] = [
   BALLAST_USERNAME, BALLAST_PASSWORD
                             a login for every registry that asks for one
   BALLAST_TOKEN             a registry token, instead of these two
+  BALLAST_REGISTRY_PROFILE  what --registry-profile says
   BALLAST_CA_FILE           a PEM file of CA certificates to trust too
   SSL_CERT_FILE             the same; may name a file that does not exist
   DOCKER_CONFIG, REGISTRY_AUTH_FILE
@@ -57,7 +58,8 @@ export const helpTopics: readonly HelpTopic[] = [
   BALLAST_DEBUG             1: errors tell where they came from, without credentials
 
   Logins are looked up in this order: --username with --password-stdin, BALLAST_*,
-  docker's and podman's files with their credential helpers, none.`,
+  docker's and podman's files with their credential helpers (ballast login writes
+  docker's), none.`,
   },
   {
     name: "exit-codes",

@@ -4,9 +4,11 @@ import { readVersion } from "../core/version.ts";
 import { addAgent } from "./commands/agent.ts";
 import { addCluster } from "./commands/cluster.ts";
 import { addController } from "./commands/controller.ts";
+import { addCopy } from "./commands/copy.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addHelp, describeTopics } from "./commands/help.ts";
 import { addInspect } from "./commands/inspect.ts";
+import { addLogin, addLogout } from "./commands/login.ts";
 import { addMount } from "./commands/mount.ts";
 import { addPrefetch } from "./commands/prefetch.ts";
 import { addPull } from "./commands/pull.ts";
@@ -15,6 +17,8 @@ import { addRegistry } from "./commands/registry.ts";
 import { addReporter } from "./commands/reporter.ts";
 import { addStatus } from "./commands/status.ts";
 import { addStore } from "./commands/store.ts";
+import { addTag } from "./commands/tag.ts";
+import { addTags } from "./commands/tags.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addWebhook } from "./commands/webhook.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
@@ -72,7 +76,10 @@ export function createProgram(terminal: Terminal, output: Output): Command {
     })
     .addHelpText("after", `\n${describeTopics()}\n${epilogue}`);
   program.commandsGroup("Everyday:");
-  for (const add of [addPush, addPull, addInspect, addDiff, addVerify])
+  for (const add of [addPush, addPull, addCopy, addInspect, addDiff, addVerify])
+    add(program, terminal, output);
+  program.commandsGroup("Registry:");
+  for (const add of [addTag, addTags, addLogin, addLogout, addRegistry])
     add(program, terminal, output);
   program.commandsGroup("Node:");
   addAgent(program, terminal);
@@ -85,8 +92,6 @@ export function createProgram(terminal: Terminal, output: Output): Command {
   addWebhook(program, terminal);
   addReporter(program, terminal);
   addCluster(program, terminal, output);
-  program.commandsGroup("Registry:");
-  addRegistry(program, terminal, output);
   program.commandsGroup("Help:");
   addHelp(program, output);
   forEachCommand(program, explainUsageErrors);
@@ -126,9 +131,9 @@ function helpExitCode(error: unknown): ExitCode | undefined {
   return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
 }
 
-/** Push and pull go on where they were stopped; who stopped them should know. */
+/** These go on where they were stopped; who stopped them should know. */
 function addNextStep(failure: Failure, args: readonly string[]): Failure {
-  const continues = args[0] === "push" || args[0] === "pull";
+  const continues = ["push", "pull", "copy"].includes(args[0] ?? "");
   if (failure.code !== "CANCELLED" || !continues) return failure;
   return { ...failure, hint: "run the same command again: it continues where it stopped" };
 }

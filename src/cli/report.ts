@@ -5,6 +5,8 @@ import { printable } from "./text.ts";
 
 export interface ReportFlags {
   readonly quiet?: boolean | undefined;
+  /** What is said at the first Ctrl-C. */
+  readonly stopping?: string | undefined;
 }
 
 /** What a running command tells on standard error. */
@@ -20,7 +22,8 @@ export interface Report extends Disposable {
 }
 
 /** Opens the report of a command: progress, notes, warnings, and what Ctrl-C does. */
-export function openReport(terminal: Terminal, { quiet = false }: ReportFlags): Report {
+export function openReport(terminal: Terminal, flags: ReportFlags): Report {
+  const { quiet = false, stopping = "stopping; once more stops at once and is safe too" } = flags;
   const { stderr, environment, signal } = terminal;
   const now = () => performance.now();
   const startedAt = now();
@@ -30,7 +33,7 @@ export function openReport(terminal: Terminal, { quiet = false }: ReportFlags): 
   const note = (...lines: readonly string[]) => {
     if (!quiet && lines.length > 0) display.write(lines.map(printable));
   };
-  const onStop = () => note("stopping; once more stops at once and is safe too");
+  const onStop = () => note(stopping);
   signal.addEventListener("abort", onStop, { once: true });
   const end = () => {
     clearInterval(timer);

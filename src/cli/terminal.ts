@@ -7,11 +7,18 @@ export type OutputStream = NodeJS.WritableStream & {
   readonly columns?: number | undefined;
 };
 
+/** A stream that may be a keyboard. */
+type InputStream = Readable & {
+  readonly isTTY?: boolean | undefined;
+  /** Of a terminal: whether what is typed comes at once, without being shown. */
+  readonly setRawMode?: ((on: boolean) => unknown) | undefined;
+};
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** All that a command line has to do with its surroundings: a process's own, or a test's. */
 export interface Terminal extends Stop {
-  readonly stdin: Readable & { readonly isTTY?: boolean | undefined };
+  readonly stdin: InputStream;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly environment: Environment;

@@ -17,6 +17,7 @@ export const errorCodes = {
   TAG_EXISTS: { retryable: false },
   REGISTRY_UNAVAILABLE: { retryable: true },
   REGISTRY_LIMIT: { retryable: false },
+  REGISTRY_UNSUPPORTED: { retryable: false },
   REGISTRY_PROTOCOL: { retryable: false },
   BLOB_UNKNOWN: { retryable: false },
   RATE_LIMITED: { retryable: true },

@@ -56,6 +56,11 @@ export async function tryFileLock(path: string): Promise<AsyncDisposable | undef
   };
 }
 
+/** The identity of the process that has the lock file at `path` (process-identity.ts), if one has. */
+export async function lockHolder(path: string): Promise<string | undefined> {
+  return readHolder(path).catch(undefinedIfMissing);
+}
+
 async function acquire(path: string, options: FileLockOptions): Promise<void> {
   const deadline = performance.now() + (options.waitMs ?? 60_000);
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {

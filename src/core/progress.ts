@@ -1,11 +1,12 @@
 /**
- * What push, pull and verify report while they work. Counts are bytes; `path` is a file of the model.
+ * What push, pull, verify and copy report while they work. Counts are bytes; `path` is a file of the
+ * model, of a copy a blob's digest.
  * The sum of all `bytes` events of a file reaches its size when the file is done.
  */
 export type ProgressEvent =
   | {
       readonly type: "start";
-      readonly activity: "push" | "pull" | "verify";
+      readonly activity: "push" | "pull" | "verify" | "copy";
       readonly totalBytes: number;
       readonly files: number;
     }

@@ -63,7 +63,7 @@ export function createWorkerPool<Question, Answer, Note = never>(
     async ask(question, { urgent = false, onNote } = {}) {
       const thread = await take(urgent);
       try {
-        return await thread.ask(question, onNote);
+        return await thread.ask(question, { onNote });
       } finally {
         give(thread);
       }

@@ -32,9 +32,15 @@ export interface WorkerThread<Question, Answer, Note = never> extends AsyncDispo
   idleShare(): number;
   /**
    * Rejects with what the thread threw, or with CANCELLED when the thread is disposed of first.
-   * `onNote` hears what the thread tells before its answer.
+   * `onNote` hears what the thread tells before its answer; the thread keeps the memory that it is
+   * given by `transfer`.
    */
-  ask(question: Question, onNote?: (note: Note) => void): Promise<Answer>;
+  ask(question: Question, options?: AskOptions<Note>): Promise<Answer>;
+}
+
+export interface AskOptions<Note = never> {
+  readonly onNote?: ((note: Note) => void) | undefined;
+  readonly transfer?: readonly ArrayBuffer[] | undefined;
 }
 
 interface Waiting<Answer, Note> {
@@ -85,13 +91,13 @@ export function startWorkerThread<Question, Answer, Note = never>(
       looked = now;
       return idle === 0 ? 0 : idle / (idle + active);
     },
-    ask(question, onNote) {
+    ask(question, { onNote, transfer = [] } = {}) {
       if (ended !== undefined) return Promise.reject(ended);
       const { promise, resolve, reject } = Promise.withResolvers<Answer>();
       const number = ++asked;
       waiting.set(number, { resolve, reject, onNote });
       worker.ref();
-      worker.postMessage({ number, question } satisfies Asked<Question>);
+      worker.postMessage({ number, question } satisfies Asked<Question>, transfer);
       return promise;
     },
     async [Symbol.asyncDispose]() {

@@ -4,7 +4,7 @@ import { ModelError } from "../core/errors.ts";
 import { type Reference, repositoryName } from "../core/reference.ts";
 import { type CallOptions, connect } from "./connection.ts";
 import { describeFailure } from "./failure.ts";
-import { defaultTag } from "./resolve.ts";
+import { defaultTag, modelDigest } from "./resolve.ts";
 
 export interface AccessOptions extends CallOptions {
   /** How long it may take in all, in milliseconds. Default 10000. */
@@ -33,7 +33,7 @@ export async function checkAccess(
   try {
     await using connection = await connect(reference, { ...options, retry, signal });
     const found = await connection.repository.resolveManifest(wanted, { signal });
-    if (found !== undefined) return { digest: found.digest };
+    if (found !== undefined) return { digest: modelDigest(found, name) };
   } catch (error) {
     if (!budget.aborted || error !== budget.reason)
       throw describeFailure(error, "check of access", stop);

@@ -1,7 +1,10 @@
-import type { Digest } from "../core/digest.ts";
+import { type ContentDigest, type Digest, isDigest } from "../core/digest.ts";
 import { isModelError, ModelError } from "../core/errors.ts";
+import { compareNaturally } from "../core/natural-order.ts";
 import type { Abortable } from "../core/progress.ts";
 import { parseReference, type Reference, repositoryName } from "../core/reference.ts";
+import { hasSha256 } from "../oci/descriptor.ts";
+import { readReferrersTag } from "../oci/referrers-tag.ts";
 import type { Repository } from "../oci/repository.ts";
 import { type CallOptions, connect } from "./connection.ts";
 import { fetchModel, type ResolvedModel, resolveDigest } from "./resolve.ts";
@@ -46,10 +49,13 @@ export async function namedBase(
  */
 export async function findBases(
   repository: Repository,
-  replaced: Digest | undefined,
+  replaced: ContentDigest | undefined,
   options: Abortable,
 ): Promise<Base[]> {
-  const before = replaced === undefined ? [] : await fetchBases(repository, [replaced], options);
+  const before =
+    replaced === undefined || !isDigest(replaced)
+      ? []
+      : await fetchBases(repository, [replaced], options);
   if (before.length > 0) return before;
   return fetchBases(repository, await newestDigests(repository, options), options);
 }
@@ -80,11 +86,17 @@ export function bestBase(
 }
 
 async function newestDigests(repository: Repository, options: Abortable): Promise<Digest[]> {
-  const tags = (await repository.listTags(options)).filter((tag) => !tag.startsWith("sha256-"));
-  const order = new Intl.Collator("en", { numeric: true });
-  const newest = tags.sort((a, b) => order.compare(b, a)).slice(0, candidates);
+  const tags = await repository.listTags(options);
+  const names = tags.filter((tag) => readReferrersTag(tag) === undefined);
+  const newest = names.toSorted((one, other) => compareNaturally(other, one)).slice(0, candidates);
   const found = await Promise.all(newest.map((tag) => repository.resolveManifest(tag, options)));
-  return [...new Set(found.flatMap((descriptor) => (descriptor ? [descriptor.digest] : [])))];
+  return [
+    ...new Set(
+      found.flatMap((descriptor) =>
+        descriptor && hasSha256(descriptor) ? [descriptor.digest] : [],
+      ),
+    ),
+  ];
 }
 
 /** A tag may name anything, or vanish meanwhile: then it is no base. */

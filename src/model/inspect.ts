@@ -1,12 +1,14 @@
 import { bootId } from "../core/boot-id.ts";
 import { type ChunkIndex, type IndexedFile, treeId } from "../core/chunk-index.ts";
 import type { Digest } from "../core/digest.ts";
+import { isModelError } from "../core/errors.ts";
 import { parseReference } from "../core/reference.ts";
 import type { Repository } from "../oci/repository.ts";
 import { modelAnnotations } from "../pack/metadata/model-facts.ts";
 import { findReusable } from "../store/chunk-locations.ts";
 import { originOf, storePaths } from "../store/store-paths.ts";
 import { hasTree } from "../store/tree.ts";
+import { type AttachedManifest, listAttached } from "./attached.ts";
 import type { CallOptions } from "./connection.ts";
 import { connect } from "./connection.ts";
 import { describeFailure } from "./failure.ts";
@@ -53,6 +55,11 @@ export interface InspectResult {
     readonly size: number;
     readonly liveBytes: number;
   }[];
+  /**
+   * Signatures, SBOMs and whatever else says that it belongs to this manifest. Shown, not verified:
+   * whoever may push can attach anything. Undefined where the registry did not list it (a warning).
+   */
+  readonly attached: readonly AttachedManifest[] | undefined;
   /** What of it is in the store; undefined without a store. */
   readonly here: { readonly bytes: number; readonly complete: boolean } | undefined;
 }
@@ -72,6 +79,7 @@ async function inspectModel(options: InspectOptions): Promise<InspectResult> {
   const { repository } = connection;
   const model = await resolveModel(repository, reference, options);
   const { name, digest, manifest, index } = model;
+  const attached = await lookForAttached(repository, digest, options);
   const annotations = manifest.annotations ?? {};
   return {
     name,
@@ -85,9 +93,26 @@ async function inspectModel(options: InspectOptions): Promise<InspectResult> {
     annotations,
     files: await describeFiles(repository, index, options),
     layers: liveLayers(index),
+    attached,
     here:
       options.store === undefined ? undefined : await lookInStore(repository, model, options.store),
   };
+}
+
+/** A registry that cannot list what is attached still has the model. */
+async function lookForAttached(
+  repository: Repository,
+  digest: Digest,
+  { signal, onProgress }: InspectOptions,
+): Promise<InspectResult["attached"]> {
+  try {
+    return await listAttached(repository, digest, { signal });
+  } catch (error) {
+    if (!isModelError(error) || signal?.aborted === true) throw error;
+    const message = `what is attached to it cannot be listed: ${error.message}`;
+    onProgress?.({ type: "warning", message });
+    return undefined;
+  }
 }
 
 async function describeFiles(

@@ -2,6 +2,7 @@ import { type ChunkIndex, serializeChunkIndex, treeId } from "../core/chunk-inde
 import { type Digest, digestOf } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import { type Reference, repositoryName } from "../core/reference.ts";
+import { type ContentLimits, checkContentLimits } from "../oci/limits.ts";
 import {
   emptyConfig,
   emptyConfigBytes,
@@ -18,12 +19,13 @@ import {
 } from "../pack/chunk-reader.ts";
 import { createHashThread } from "../pack/hash-thread.ts";
 import { LayerPacker } from "../pack/layer-packer.ts";
-import { layerTarget, maxLayerBytes, maxManifestLayers } from "../pack/layer-rules.ts";
+import { layerCount, layerTarget, maxLayerBytes } from "../pack/layer-rules.ts";
 import { sliceOf } from "../pack/open-layer.ts";
 import type { KnownSlice } from "../pack/read-jobs.ts";
 import type { Source } from "../source/source.ts";
 import { type Base, bestBase } from "./base.ts";
 import { createLayerUploads, isThere, type LayerUploads } from "./layer-uploads.ts";
+import { checkModelFits, totalBytes } from "./model-fits.ts";
 import type { PushOptions, PushResult } from "./push.ts";
 
 /** What a push may use: bytes for chunks that are read, hashed and perhaps held, and uploads at once. */
@@ -43,9 +45,16 @@ const reading: Means = { budgetBytes: 75_497_472, connections: 3 };
 export interface PushTarget {
   readonly reference: Reference;
   readonly repository: Repository;
+  /** What the repository takes. */
+  readonly limits: ContentLimits;
   readonly source: Source;
   readonly annotations: Readonly<Record<string, string>>;
 }
+
+/** What a manifest says beside the model, and who is to take it. */
+type ManifestTarget = Pick<PushTarget, "annotations" | "limits"> & {
+  readonly repository: Pick<Repository, "name">;
+};
 
 /** A model whose layers are in the repository (with `dryRun`: would be), all but its manifest. */
 export interface PackedModel {
@@ -59,7 +68,7 @@ export interface PackedModel {
 }
 
 /** What a push tells, less what its connection knows. */
-export type Pushed = Omit<PushResult, "annotations" | "requests" | "warnings">;
+export type Pushed = Omit<PushResult, "annotations" | "bounds" | "requests" | "warnings">;
 
 export interface PackModelOptions extends PushOptions {
   /** Models to build on; of several the one that shares most is taken. */
@@ -75,9 +84,10 @@ export async function packModel(
   target: PushTarget,
   options: PackModelOptions,
 ): Promise<PackedModel> {
-  const { source, repository } = target;
+  const { source, repository, limits } = target;
   const { dryRun = false, transfer, signal, onProgress } = options;
-  const size = layerTarget(source.files.reduce((sum, file) => sum + file.size, 0));
+  const size = layerTarget(totalBytes(source), limits);
+  checkModelFits(target, size);
   const holdBytes = maxLayerBytes(size) <= maxHeldBytes;
   const means = holdBytes ? holding : reading;
   const { connections = means.connections } = transfer ?? {};
@@ -91,6 +101,7 @@ export async function packModel(
   await using hashThread = createHashThread();
   const packer = new LayerPacker({
     target: size,
+    maxLayers: layerCount(limits),
     holdBytes,
     threads,
     hashThread,
@@ -111,7 +122,7 @@ export async function packModel(
     digest: chosen.base.model.digest,
     reusedBytes: baseBytes,
   };
-  return { ...makeManifest(index, target.annotations), index, base, moved: uploads.moved };
+  return { ...makeManifest(index, target), index, base, moved: uploads.moved };
 }
 
 /** One base is taken as it is; of several, the best is known only once every chunk is hashed. */
@@ -182,15 +193,16 @@ function readingOptions({ budgetBytes, threads, signal, onProgress }: ReadingOpt
   return { budgetBytes, threads, signal, onWarning };
 }
 
-/** The documents of a model that is packed so; throws REGISTRY_LIMIT for one that none would take. */
+/** The documents of a model that is packed so; throws REGISTRY_LIMIT for one that would be refused. */
 export function makeManifest(
   index: ChunkIndex,
-  annotations: PushTarget["annotations"],
+  { annotations, limits, repository: { name } }: ManifestTarget,
 ): Pick<PackedModel, "digest" | "manifestBytes" | "indexDigest" | "indexBytes"> {
-  if (index.layers.length + 1 > maxManifestLayers)
+  const layers = index.layers.length + 1;
+  if (layers > layerCount(limits))
     throw new ModelError(
       "REGISTRY_LIMIT",
-      `the model needs ${index.layers.length + 1} layers, more than the ${maxManifestLayers} registries take`,
+      `the model needs ${layers} layers, more than the ${layerCount(limits)} that ${name} takes (${limits.source})`,
       { hint: "push it with --no-base, which packs it anew" },
     );
   const indexBytes = serializeChunkIndex(index);
@@ -210,6 +222,13 @@ export function makeManifest(
       `the manifest is ${manifestBytes.byteLength} bytes, more than the ${maxManifestBytes} registries take`,
       { hint: "shorten the annotations" },
     );
+  checkContentLimits(limits, {
+    name,
+    what: "the model",
+    layers,
+    largestBlobBytes: Math.max(indexBytes.byteLength, ...index.layers.map(({ size }) => size)),
+    manifestBytes: manifestBytes.byteLength,
+  });
   return { digest: digestOf(manifestBytes), manifestBytes, indexDigest, indexBytes };
 }
 
@@ -249,7 +268,7 @@ export async function missingLayers(
 /** Makes the result of a push. */
 export function describePush({ reference, source }: PushTarget, packed: PackedModel): Pushed {
   const { digest, index, indexDigest, base, moved } = packed;
-  const total = source.files.reduce((sum, file) => sum + file.size, 0);
+  const total = totalBytes(source);
   return {
     name: `${repositoryName(reference)}@${digest}`,
     digest,

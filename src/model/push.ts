@@ -1,4 +1,4 @@
-import type { Digest } from "../core/digest.ts";
+import type { ContentDigest, Digest } from "../core/digest.ts";
 import { isModelError, ModelError } from "../core/errors.ts";
 import {
   formatReference,
@@ -18,6 +18,7 @@ import {
   type RequestCounts,
 } from "./connection.ts";
 import { describeFailure } from "./failure.ts";
+import { layerBounds, totalBytes } from "./model-fits.ts";
 import {
   describePush,
   missingLayers,
@@ -55,7 +56,7 @@ export interface PushResult {
   readonly digest: Digest;
   readonly tag: string | undefined;
   /** What the tag named before, when that was something else. */
-  readonly previousDigest: Digest | undefined;
+  readonly previousDigest: ContentDigest | undefined;
   readonly indexDigest: Digest;
   readonly treeId: string;
   readonly files: number;
@@ -72,6 +73,8 @@ export interface PushResult {
     | undefined;
   readonly annotations: Readonly<Record<string, string>>;
   readonly requests: RequestCounts;
+  /** Bounds of the registry that mattered, a sentence each. */
+  readonly bounds: readonly string[];
   readonly warnings: readonly string[];
   readonly dryRun: boolean;
 }
@@ -103,9 +106,11 @@ async function pushModel(options: PushOptions): Promise<PushResult> {
     onProgress({ type: "warning", message });
   const annotations = { ...described.annotations, ...options.annotations };
   await using connection = await connectTarget(reference, heard);
-  const target = { reference, repository: connection.repository, source, annotations };
+  const { repository, limits } = connection;
+  const target = { reference, repository, limits, source, annotations };
   const pushed = await pushTo(target, heard);
-  return { ...pushed, annotations, requests: connection.requests, warnings };
+  const bounds = [...layerBounds(totalBytes(source), limits), ...connection.pacing];
+  return { ...pushed, annotations, requests: connection.requests, bounds, warnings };
 }
 
 /** A dry run into a folder that is not there yet must not make it. */
@@ -123,8 +128,7 @@ async function pushTo(target: PushTarget, options: PushOptions): Promise<Pushed>
   const { repository, reference } = target;
   const { tag } = reference;
   const replaced = tag === undefined ? undefined : await repository.resolveManifest(tag, options);
-  const totalBytes = target.source.files.reduce((sum, file) => sum + file.size, 0);
-  const start = { type: "start", activity: "push", totalBytes } as const;
+  const start = { type: "start", activity: "push", totalBytes: totalBytes(target.source) } as const;
   options.onProgress?.({ ...start, files: target.source.files.length });
   const bases = await findCandidates(target, replaced?.digest, options);
   if (options.noOverwrite === true && replaced !== undefined)
@@ -134,7 +138,7 @@ async function pushTo(target: PushTarget, options: PushOptions): Promise<Pushed>
 
 async function findCandidates(
   { repository, reference }: PushTarget,
-  replaced: Digest | undefined,
+  replaced: ContentDigest | undefined,
   options: PushOptions,
 ): Promise<Base[]> {
   if (options.base === false) return [];
@@ -145,7 +149,7 @@ async function findCandidates(
 /** With noOverwrite nothing is sent unless the tag already names just this. */
 async function keepTag(
   target: PushTarget,
-  replaced: Digest,
+  replaced: ContentDigest,
   options: PushOptions & { readonly bases: readonly Base[] },
 ): Promise<Pushed> {
   const planned = await packModel(target, { ...options, dryRun: true });
@@ -164,7 +168,10 @@ async function keepTag(
 /** A registry's collector may take blobs between our asking and the manifest: then all is asked again. */
 async function pushOnto(
   target: PushTarget,
-  options: PushOptions & { readonly bases: readonly Base[]; readonly replaced: Digest | undefined },
+  options: PushOptions & {
+    readonly bases: readonly Base[];
+    readonly replaced: ContentDigest | undefined;
+  },
 ): Promise<Pushed> {
   const lost = new Set<Digest>();
   for (let attempt = 1; ; attempt += 1) {

@@ -3,7 +3,7 @@ import { type Digest, digestOf } from "../core/digest.ts";
 import { ModelError } from "../core/errors.ts";
 import type { Abortable } from "../core/progress.ts";
 import type { Reference } from "../core/reference.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
+import { type ContentDescriptor, type Descriptor, hasSha256 } from "../oci/descriptor.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import { mediaTypes } from "../oci/media-types.ts";
 import type { Repository } from "../oci/repository.ts";
@@ -35,10 +35,35 @@ export async function resolveDigest(
   options: Abortable = {},
 ): Promise<Digest> {
   if (reference.digest !== undefined) return reference.digest;
-  const tag = reference.tag ?? defaultTag;
-  const found = await repository.resolveManifest(tag, options);
-  if (found !== undefined) return found.digest;
-  throw await missingTag(repository, tag, options);
+  const found = await resolveAny(repository, reference, options);
+  return modelDigest(found, `${repository.name}:${reference.tag ?? defaultTag}`);
+}
+
+/** The manifest of any kind that a reference names now; it is there. Rejects with NOT_FOUND. */
+export async function resolveAny(
+  repository: Repository,
+  reference: Reference,
+  options: Abortable = {},
+): Promise<ContentDescriptor> {
+  const { digest, tag = defaultTag } = reference;
+  const found = await repository.resolveManifest(digest ?? tag, options);
+  if (found !== undefined) return found;
+  if (digest === undefined) throw await missingTag(repository, tag, options);
+  throw new ModelError("NOT_FOUND", `${repository.name} has no manifest ${digest}`, {
+    hint: "check the digest, the repository's name and your credentials",
+  });
+}
+
+/** The digest of a model's manifest. Throws UNSUPPORTED_ARTIFACT for what is kept under another kind. */
+export function modelDigest(found: ContentDescriptor, name: string): Digest {
+  if (hasSha256(found)) return found.digest;
+  throw new ModelError(
+    "UNSUPPORTED_ARTIFACT",
+    `${name} is no Ballast model: it is ${found.digest}`,
+    {
+      hint: "models have sha256 digests; push the model with `ballast push`",
+    },
+  );
 }
 
 /** Fetches and checks the manifest and the index of a model, from the cache where they are there. */
@@ -125,7 +150,8 @@ function checkLayers(index: ChunkIndex, manifest: Manifest, name: string): void 
   }
 }
 
-async function missingTag(
+/** The NOT_FOUND for a tag that a repository does not have, with the tags it has. */
+export async function missingTag(
   repository: Repository,
   tag: string,
   options: Abortable,

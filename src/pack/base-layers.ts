@@ -35,8 +35,15 @@ const repackShare = 0.05;
  */
 export function chooseRepacked(
   used: readonly UsedLayer[],
-  fresh: { readonly bytes: number; readonly layers: number; readonly target: number },
+  fresh: {
+    readonly bytes: number;
+    readonly layers: number;
+    readonly target: number;
+    /** The most that the model may have in all, its ChunkIndex included. Default: 400. */
+    readonly maxLayers?: number | undefined;
+  },
 ): Set<number> {
+  const { maxLayers = maxManifestLayers } = fresh;
   const repacked = new Set<number>();
   let bytes = 0;
   const byShare = used.toSorted((a, b) => a.liveBytes / a.size - b.liveBytes / b.size);
@@ -49,7 +56,7 @@ export function chooseRepacked(
     1 + used.length - repacked.size + fresh.layers + Math.ceil((2 * bytes) / fresh.target);
   const byBytes = used.toSorted((a, b) => a.liveBytes - b.liveBytes);
   for (const { layer, liveBytes } of byBytes) {
-    if (layersAfter() <= maxManifestLayers) break;
+    if (layersAfter() <= maxLayers) break;
     if (repacked.has(layer)) continue;
     repacked.add(layer);
     bytes += liveBytes;

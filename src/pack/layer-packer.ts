@@ -15,6 +15,8 @@ import type { KnownSlice, ReadChunk } from "./read-jobs.ts";
 export interface LayerPackerOptions extends OpenLayerOptions {
   /** The size layers are cut around, see layer-rules.ts. */
   readonly target: number;
+  /** The most layers of the model, its ChunkIndex included. Default: 400. */
+  readonly maxLayers?: number | undefined;
   readonly base: ChunkIndex | undefined;
   /** Whether the target has, or can mount, a layer of the base; asked once for each. */
   readonly canUse: (layer: Digest) => Promise<boolean>;
@@ -71,12 +73,13 @@ export class LayerPacker {
   /** Chunks of base layers that are not worth keeping: read them again and hand them to `repack`. */
   chunksToRepack(): KnownSlice[] {
     const unique = this.#unique();
-    const { base, target } = this.#options;
+    const { base, target, maxLayers } = this.#options;
     const used = usedLayers(base, unique, this.#places);
     const fresh = {
       bytes: this.#freshBytes,
       layers: this.#fresh.length + (this.#open === undefined ? 0 : 1),
       target,
+      maxLayers,
     };
     const repacked = chooseRepacked(used, fresh);
     return unique.filter(({ digest }) => {

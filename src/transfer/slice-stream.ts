@@ -1,6 +1,7 @@
 import type { Digest } from "../core/digest.ts";
 import type { Abortable } from "../core/progress.ts";
 import type { DiskThread } from "./disk-threads.ts";
+import type { FetchNote } from "./disk-worker.ts";
 import type { FileSlice } from "./range-reader.ts";
 import type { RangeFetch } from "./socket/range-fetcher.ts";
 
@@ -85,14 +86,15 @@ export function openSliceStream(options: SliceStreamOptions): SliceStream {
     fetch: async (wanted, { signal, onBytes } = {}) => {
       signal?.throwIfAborted();
       let came = 0;
+      const onNote = ({ bytes, digests }: FetchNote) => {
+        came += bytes;
+        onBytes?.(bytes);
+        tellSlices(digests);
+      };
       const stop = () => void thread.ask({ type: "abort", stream }).catch(() => undefined);
       signal?.addEventListener("abort", stop, { once: true });
       try {
-        await thread.ask({ type: "fetch", stream, wanted }, ({ bytes, digests }) => {
-          came += bytes;
-          onBytes?.(bytes);
-          tellSlices(digests);
-        });
+        await thread.ask({ type: "fetch", stream, wanted }, { onNote });
       } finally {
         signal?.removeEventListener("abort", stop);
       }

@@ -99,6 +99,7 @@ async function report(what: string, url: URL, sink: Sink): Promise<void> {
     const onBytes = (bytes: Uint8Array) => {
       sink(bytes, position);
       position += bytes.byteLength;
+      return undefined;
     };
     const range = { offset, length: rangeBytes };
     await connection.get({ url, range, headers: {}, onBytes });

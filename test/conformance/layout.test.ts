@@ -7,7 +7,15 @@ import { onDisk } from "../../src/core/system-error.ts";
 import { openLayout } from "../../src/oci/layout/open-layout.ts";
 import { emptyConfig, emptyConfigBytes, serializeManifest } from "../../src/oci/manifest.ts";
 import { mediaTypes } from "../../src/oci/media-types.ts";
-import { describeRepository, prepareManifest, putBytes } from "./repository-suite.ts";
+import { referrersTag } from "../../src/oci/referrers-tag.ts";
+import { describeReferrers } from "./referrer-suite.ts";
+import { describeRemoval } from "./removal-suite.ts";
+import {
+  describeRepository,
+  prepareManifest,
+  putBytes,
+  type RepositoryUnderTest,
+} from "./repository-suite.ts";
 
 const refName = "org.opencontainers.image.ref.name";
 let folder: string;
@@ -17,13 +25,44 @@ beforeEach(async () => {
 });
 afterEach(async () => rm(folder, { recursive: true, force: true }));
 
-describeRepository("an OCI layout folder", async () => {
+describeRepository("an OCI layout folder", openUnderTest);
+describeReferrers("an OCI layout folder", openUnderTest);
+describeRemoval("an OCI layout folder", openUnderTest);
+
+async function openUnderTest(): Promise<RepositoryUnderTest> {
   const root = await mkdtemp(join(tmpdir(), "layout-suite-"));
   return {
     repository: await openLayout(join(root, "one"), { create: true }),
     anotherRepositoryOnSameHost: await openLayout(join(root, "other"), { create: true }),
     dispose: () => rm(root, { recursive: true, force: true }),
   };
+}
+
+test("referrers that another program lists under a tag are found, and may be removed", async () => {
+  const layout = await openLayout(folder, { create: true });
+  const mediaType = mediaTypes.imageManifest;
+  const put = (reference: string, bytes: Uint8Array, type: string = mediaType) =>
+    layout.putManifest(reference, { mediaType: type, bytes });
+  const model = await put("v1", await prepareManifest(layout, "a model"));
+  const signature = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType,
+      config: emptyConfig,
+      layers: [],
+      subject: model,
+    }),
+  );
+  // A blob of the folder, as others write it, that index.json does not list.
+  const digest = await putBytes(layout, signature);
+  const listed = { mediaType, digest, size: signature.byteLength };
+  const list = { schemaVersion: 2, mediaType: mediaTypes.imageIndex, manifests: [listed] };
+  const bytes = Buffer.from(JSON.stringify(list));
+  await put(referrersTag(model.digest), bytes, mediaTypes.imageIndex);
+  expect(await layout.listReferrers(model.digest)).toEqual([listed]);
+  expect(await layout.listReferrers(model.digest, { artifactType: "text/plain" })).toEqual([]);
+  expect(await layout.findReferrers(model.digest)).toEqual([]);
+  expect(await layout.deleteManifest(digest)).toBe(true);
 });
 
 describe("opening a layout", () => {

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { Agent } from "undici";
 import { type Digest, digestOf } from "../../src/core/digest.ts";
 import {
@@ -28,13 +29,15 @@ export interface RawRequest {
   readonly body?: Buffer | string | undefined;
 }
 
+type ServedRegistry = AsyncDisposable & Pick<RegistryServer, "url" | "address" | "close">;
+
 /** A registry over a folder of its own, and requests to it as they go over the wire. */
 export class RawRegistry implements AsyncDisposable {
   readonly root: string;
-  readonly server: RegistryServer;
+  readonly server: ServedRegistry;
   readonly #agent = new Agent({ connect: { rejectUnauthorized: false } });
 
-  constructor(root: string, server: RegistryServer) {
+  constructor(root: string, server: ServedRegistry) {
     this.root = root;
     this.server = server;
   }
@@ -53,6 +56,17 @@ export class RawRegistry implements AsyncDisposable {
     });
     const bytes = Buffer.from(await response.body.arrayBuffer());
     return { status: response.statusCode, headers: response.headers, body: bytes };
+  }
+
+  /** Sends a body in pieces, without saying how long it is. */
+  async sendStream(method: string, path: string, bytes: Buffer): Promise<RawResponse> {
+    const pieces = function* () {
+      for (let at = 0; at < bytes.byteLength; at += 65_536) yield bytes.subarray(at, at + 65_536);
+    };
+    const body = Readable.from(pieces());
+    const response = await this.#agent.request({ origin: this.server.url, path, method, body });
+    const answer = Buffer.from(await response.body.arrayBuffer());
+    return { status: response.statusCode, headers: response.headers, body: answer };
   }
 
   async pushBlob(repository: string, bytes: Buffer): Promise<Digest> {

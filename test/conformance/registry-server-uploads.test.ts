@@ -1,15 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { digestOf } from "../../src/core/digest.ts";
-import { startRegistry } from "../../src/registry/server/server.ts";
-import { errorCode, openRawRegistry, RawRegistry } from "./raw-registry.ts";
+import { contentDigestOf, digestOf } from "../../src/core/digest.ts";
+import { errorCode, openRawRegistry, type RawRegistry } from "./raw-registry.ts";
 
 const bytes = randomBytes(1_000_000);
 const digest = digestOf(bytes);
@@ -167,23 +163,108 @@ describe("uploads", () => {
     const location = await registry.openUpload("busy");
     const socket = dial(registry);
     socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npart`);
-    await expect.poll(() => registry.unfinished("busy")).toHaveLength(1);
+    await expect.poll(() => arrived(location)).toBe(4);
     expect((await registry.send("PATCH", location, { body: "x" })).status).toBe(409);
+    expect((await registry.send("DELETE", location)).status).toBe(409);
     socket.destroy();
-    await expect.poll(() => registry.unfinished("busy")).toEqual([]);
+    await expect
+      .poll(async () => (await registry.send("PATCH", location, { body: "more" })).status)
+      .toBe(202);
+    expect((await registry.send("GET", location)).headers.range).toBe("0-7");
+    expect((await registry.send("DELETE", location)).status).toBe(204);
+    expect(await registry.unfinished("busy")).toEqual([]);
   });
 
-  test.each(["PATCH", "PUT"])("a client that goes away in a %s leaves nothing", async (method) => {
-    const location = await registry.openUpload("aborted");
+  test.each(["PATCH", "PUT"])(
+    "a client that goes away in a %s asks how much arrived, and goes on behind that",
+    async (method) => {
+      const location = await registry.openUpload("aborted");
+      await registry.send("PATCH", location, { body: bytes.subarray(0, 100_000) });
+      const socket = dial(registry);
+      const target = `${location}?digest=${digest}`;
+      socket.write(`${method} ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n`);
+      socket.write(bytes.subarray(100_000, 500_000));
+      await expect.poll(() => arrived(location)).toBe(500_000);
+      socket.resetAndDestroy();
+      const rest = { body: bytes.subarray(500_000) };
+      await expect
+        .poll(async () => (await registry.send("PATCH", location, rest)).status)
+        .toBe(202);
+      expect(await arrived(location)).toBe(1_000_000);
+      expect((await registry.send("PUT", target)).status).toBe(201);
+      await expectBlob("aborted", `/v2/aborted/blobs/${digest}`);
+      expect(await registry.unfinished("aborted")).toEqual([]);
+    },
+  );
+
+  test("a client that goes away in a PUT of the whole blob leaves nothing: it would begin anew", async () => {
+    const location = await registry.openUpload("given-up");
     const socket = dial(registry);
     const target = `${location}?digest=${digest}`;
-    socket.write(`${method} ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n`);
+    socket.write(`PUT ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n`);
     socket.write(bytes.subarray(0, 500_000));
-    await expect.poll(() => registry.unfinished("aborted")).toHaveLength(1);
+    await expect.poll(() => arrived(location)).toBe(500_000);
     socket.resetAndDestroy();
-    await expect.poll(() => registry.unfinished("aborted")).toEqual([]);
+    await expect.poll(async () => (await registry.send("GET", location)).status).toBe(404);
+    expect(await registry.unfinished("given-up")).toEqual([]);
+  });
+
+  test("a body without a length, in pieces, is taken as it comes", async () => {
+    const location = await registry.openUpload("streamed");
+    for (const part of [bytes.subarray(0, 300_000), bytes.subarray(300_000)])
+      expect((await registry.sendStream("PATCH", location, part)).status).toBe(202);
+    expect((await registry.send("PUT", `${location}?digest=${digest}`)).status).toBe(201);
+    await expectBlob("streamed", `/v2/streamed/blobs/${digest}`);
+  });
+
+  test.each([
+    ["one PUT", "", "PUT"],
+    ["chunks", "", "PATCH"],
+    ["chunks, said before", "?digest-algorithm=sha512", "PATCH"],
+    ["one POST", undefined, "POST"],
+  ])("a sha512 digest names a blob that came in %s", async (_, query, method) => {
+    const long = contentDigestOf(bytes, "sha512");
+    const start = "/v2/long/blobs/uploads/";
+    if (query === undefined) {
+      const path = `${start}?digest=${long}`;
+      expect((await registry.send(method, path, { body: bytes })).status).toBe(201);
+    } else {
+      const opened = await registry.send("POST", `${start}${query}`);
+      const location = String(opened.headers.location);
+      if (method === "PATCH") await registry.send("PATCH", location, { body: bytes });
+      const last = await registry.send("PUT", `${location}?digest=${long}`, {
+        body: method === "PUT" ? bytes : "",
+      });
+      expect([last.status, last.headers["docker-content-digest"]]).toEqual([201, long]);
+    }
+    const file = join(registry.root, "long/blobs/sha512", long.slice("sha512:".length));
+    expect((await readFile(file)).equals(bytes)).toBe(true);
+    await rm(file);
+  });
+
+  test.each([
+    ["POST", `/v2/wrong/blobs/uploads/?digest-algorithm=md5`],
+    ["POST", `/v2/wrong/blobs/uploads/?digest=sha512:${"0".repeat(128)}`],
+  ])("%s %s is refused", async (method, path) => {
+    const response = await registry.send(method, path, { body: bytes });
+    expect([response.status, errorCode(response)]).toEqual([400, "DIGEST_INVALID"]);
+  });
+
+  test("an empty blob needs no chunk", async () => {
+    const empty = digestOf("");
+    const location = await registry.openUpload("empty");
+    expect((await registry.send("PUT", `${location}?digest=${empty}`)).status).toBe(201);
+    const { status, body } = await registry.send("GET", `/v2/empty/blobs/${empty}`);
+    expect([status, body.byteLength]).toEqual([200, 0]);
+  });
+
+  test("an upload whose file somebody removed is unknown, and takes no more bytes", async () => {
+    const location = await registry.openUpload("swept");
+    await rm(join(registry.root, "swept/uploads"), { recursive: true });
+    const response = await registry.send("PATCH", location, { body: bytes });
+    expect([response.status, errorCode(response)]).toEqual([404, "BLOB_UPLOAD_UNKNOWN"]);
     expect((await registry.send("GET", location)).status).toBe(404);
-    expect((await registry.send("HEAD", `/v2/aborted/blobs/${digest}`)).status).toBe(404);
+    expect(await registry.unfinished("swept")).toEqual([]);
   });
 });
 
@@ -208,36 +289,6 @@ describe("mounts", () => {
   });
 });
 
-describe("a server that is killed in the middle of an upload", () => {
-  test("keeps what it acknowledged, and sweeps the rest when it starts again", async () => {
-    const root = await mkdtemp(join(tmpdir(), "registry-killed-"));
-    const { child, address } = await startChild(root);
-    const before = startBeside(address, root);
-    await before.pushBlob("team/model", bytes);
-    const { digest: manifest } = await before.pushManifest("team/model", "v1");
-
-    const location = await before.openUpload("team/model");
-    const socket = dial(before);
-    socket.write(`PUT ${location}?digest=${digestOf("x")} HTTP/1.1\r\nHost: x\r\n`);
-    socket.write(`Content-Length: 1000000\r\n\r\n${"x".repeat(300_000)}`);
-    await expect.poll(() => before.unfinished("team/model")).toHaveLength(1);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    expect(await before.unfinished("team/model")).toHaveLength(1);
-    socket.destroy();
-
-    await using after = new RawRegistry(root, await startRegistry({ root }));
-    expect(await after.unfinished("team/model")).toEqual([]);
-    const blob = await after.send("GET", `/v2/team/model/blobs/${digest}`);
-    expect(blob.body.equals(bytes)).toBe(true);
-    const { headers } = await after.send("HEAD", "/v2/team/model/manifests/v1");
-    expect(headers["docker-content-digest"]).toBe(manifest);
-    const names = await readdir(join(root, "team+model"));
-    expect(names.toSorted()).toEqual(["blobs", "index.json", "oci-layout"]);
-    await rm(root, { recursive: true, force: true });
-  });
-});
-
 async function expectBlob(repository: string, location: string): Promise<void> {
   expect(location).toBe(`/v2/${repository}/blobs/${digest}`);
   const { body } = await registry.send("GET", location);
@@ -250,20 +301,8 @@ function dial({ server }: RawRegistry): Socket {
   return socket;
 }
 
-async function startChild(root: string): Promise<{ child: ChildProcess; address: string }> {
-  const script = join(import.meta.dirname, "../support/child-registry-server.ts");
-  const child = spawn(process.execPath, [script, root], { stdio: ["ignore", "pipe", "inherit"] });
-  for await (const address of createInterface(child.stdout)) return { child, address };
-  throw new Error("the server did not start");
-}
-
-/** Requests to the server of another process. */
-function startBeside(address: string, root: string): RawRegistry {
-  const close = () => Promise.resolve();
-  return new RawRegistry(root, {
-    url: `http://${address}`,
-    address,
-    close,
-    [Symbol.asyncDispose]: close,
-  });
+/** Bytes of an upload by the range that it states; one byte and none look the same. */
+async function arrived(location: string): Promise<number> {
+  const { headers } = await registry.send("GET", location);
+  return Number(String(headers.range).split("-")[1]) + 1;
 }

@@ -40,7 +40,9 @@ describe("the endpoints", () => {
     ["GET", `/v2/none/blobs/${none}`, 404, "NAME_UNKNOWN"],
     ["GET", "/v2/none/blobs/uploads/123", 404, "BLOB_UPLOAD_UNKNOWN"],
     ["GET", "/v2/none/blobs/sha256:abc", 400, "DIGEST_INVALID"],
-    ["GET", `/v2/none/blobs/sha512:${"a".repeat(128)}`, 400, "DIGEST_INVALID"],
+    ["GET", `/v2/none/blobs/sha512:${"a".repeat(128)}`, 404, "NAME_UNKNOWN"],
+    ["GET", `/v2/none/blobs/sha512:${"a".repeat(64)}`, 400, "DIGEST_INVALID"],
+    ["GET", `/v2/none/blobs/sha384:${"a".repeat(96)}`, 400, "DIGEST_INVALID"],
     ["GET", "/v2/none/referrers/v1", 400, "DIGEST_INVALID"],
     ["PUT", "/v2/none/manifests/-bad", 400, "MANIFEST_INVALID"],
     ["DELETE", "/v2/none/manifests/v1", 404, "NAME_UNKNOWN"],
@@ -219,7 +221,10 @@ describe("referrers", () => {
     expect(JSON.parse(all.body.toString())).toEqual({
       schemaVersion: 2,
       mediaType: mediaTypes.imageIndex,
-      manifests: [
+      manifests: expect.toSatisfy((list: unknown[]) => list.length === 2) as unknown,
+    });
+    expect(JSON.parse(all.body.toString())).toMatchObject({
+      manifests: expect.arrayContaining([
         {
           mediaType: mediaTypes.imageManifest,
           digest: note.digest,
@@ -233,7 +238,7 @@ describe("referrers", () => {
           size: other.bytes.byteLength,
           artifactType: emptyConfig.mediaType,
         },
-      ],
+      ]) as unknown,
     });
 
     for (const filter of [encodeURIComponent(artifactType), artifactType]) {
@@ -308,7 +313,7 @@ describe("a registry's life", () => {
   test("a second server at the same port is refused with a hint", async () => {
     mine = await openRawRegistry();
     const port = Number(new URL(mine.server.url).port);
-    const second = startRegistry({ root: mine.root, listen: { port } });
+    const second = startRegistry({ root: join(mine.root, "second"), listen: { port } });
     await expect(second).rejects.toMatchObject({
       code: "STORE_IO",
       hint: expect.stringContaining("port") as unknown,
@@ -331,9 +336,9 @@ describe("a registry's life", () => {
     socket.on("error", () => undefined);
     socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\npart`);
     const ended = once(socket.resume(), "close");
-    await expect.poll(() => mine?.unfinished("slow")).toHaveLength(1);
+    await expect.poll(async () => (await mine?.send("GET", location))?.headers.range).toBe("0-3");
     await Promise.all([mine.server.close(), ended]);
-    expect(await mine.unfinished("slow")).toEqual([]);
+    expect(await mine.unfinished("slow")).toHaveLength(1);
   });
 
   test("aborting the signal closes it", async () => {

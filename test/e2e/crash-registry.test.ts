@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  openRegistryPruneScene,
   openRegistryPushScene,
   openRegistryServerScene,
 } from "../support/crash-registry-scenes.ts";
@@ -21,6 +22,17 @@ describe.skipIf(toolsMissing("python"))("a push to a registry", () => {
       stepsPerKill: 4,
     });
     console.log(`registry serve: ${JSON.stringify(counts)}`);
+    expect(failures).toEqual([]);
+    expect(missed).toEqual([]);
+  });
+});
+
+describe.skipIf(toolsMissing("python"))("a prune of a registry", () => {
+  test("that is killed before any of its steps leaves every tag whole, and the next one ends it", async () => {
+    const { failures, missed, ...counts } = await sweepSteps(openRegistryPruneScene, {
+      stepsPerKill: 4,
+    });
+    console.log(`registry prune: ${JSON.stringify(counts)}`);
     expect(failures).toEqual([]);
     expect(missed).toEqual([]);
   });

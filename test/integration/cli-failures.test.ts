@@ -29,6 +29,11 @@ describe("what goes wrong", () => {
   test.each([
     ["a source that is not there", ["push", "./missing", "127.0.0.1:1/a:v1"], 8],
     ["a registry that is down", ["push", import.meta.dirname, "127.0.0.1:1/a:v1"], 5],
+    [
+      "a registry profile that is none",
+      ["push", import.meta.dirname, "127.0.0.1:1/a:v1", "--registry-profile", "none"],
+      2,
+    ],
     ["a layout folder that is not there", ["pull", "oci:./missing:v1"], 3],
     ["a store that is not there", ["store", "gc", "--store", "/nonexistent/store"], 3],
   ])("is told for %s", async (_, args, code) => {
@@ -74,7 +79,7 @@ describe("registry serve", () => {
     child.kill("SIGTERM");
     const { code, err } = await result;
     expect(code).toBe(0);
-    expect(err).toMatch(/ PUT \/v2\/a\/b\/manifests\/v1 201 \d+ ms$/m);
+    expect(err).toMatch(/ me PUT \/v2\/a\/b\/manifests\/v1 201 \d+ \d+ \d+ ms \S+$/m);
     expect(err).not.toContain("pw");
   });
 

@@ -1,8 +1,10 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { digestOf } from "../../src/core/digest.ts";
 import { pull } from "../../src/model/pull.ts";
 import { push } from "../../src/model/push.ts";
+import { pruneRoot } from "../../src/registry/server/prune.ts";
 import { startRegistry } from "../../src/registry/server/server.ts";
 import { mountSmallDisk, mountsMissing, remount } from "../support/disk-mounts.ts";
 import {
@@ -94,6 +96,56 @@ describe.skipIf(mountsMissing())("the embedded registry", () => {
     expect(await uploads(root)).toEqual([]);
     remount(disk.path, `size=${32 * mebi}`);
     await push({ source: second, reference: reference("v2") });
+  });
+
+  test("whose disk fills in the middle of a long upload ends it, and takes the next", async () => {
+    await using disk = await mountSmallDisk({ bytes: 16 * mebi });
+    const { registry, root, failures } = await serveOn(disk);
+    await using _registry = registry;
+    const url = `${registry.url}/v2/team/model/blobs/uploads/`;
+    const body = Buffer.alloc(24 * mebi);
+    for (const method of ["PATCH", "PUT"]) {
+      const opened = await fetch(url, { method: "POST" });
+      const location = `${registry.url}${opened.headers.get("location")}`;
+      const at = method === "PUT" ? `${location}?digest=${digestOf(body)}` : location;
+      expect((await fetch(at, { method, body })).status).toBe(507);
+      expect((await fetch(location)).status).toBe(404);
+      expect(await uploads(root)).toEqual([]);
+    }
+    const told = expect.stringMatching(
+      /^write to team\/model: no space left at .*: \d+ bytes free/,
+    );
+    expect(failures).toEqual([told, told]);
+    remount(disk.path, `size=${48 * mebi}`);
+    const path = `${url}?digest=${digestOf(body)}`;
+    expect((await fetch(path, { method: "POST", body })).status).toBe(201);
+  });
+
+  test("on a full disk ends the upload with 507, still reads and deletes, and prunes to make room", async () => {
+    await using disk = await mountSmallDisk({ bytes: 24 * mebi });
+    const { registry, root, reference } = await serveOn(disk);
+    await using _registry = registry;
+    for (const tag of ["v2", "v3"]) await push({ source: second, reference: reference(tag) });
+    const url = `${registry.url}/v2/team/model`;
+    {
+      using _nothingLeft = fillDisk(disk.path);
+      const opened = await fetch(`${url}/blobs/uploads/`, { method: "POST" });
+      const location = `${registry.url}${opened.headers.get("location")}`;
+      const body = Buffer.alloc(mebi);
+      expect((await fetch(location, { method: "PATCH", body })).status).toBe(507);
+      expect((await fetch(location)).status).toBe(404);
+      expect(await uploads(root)).toEqual([]);
+      for (const tag of ["v2", "v3"])
+        expect((await fetch(`${url}/manifests/${tag}`, { method: "DELETE" })).status).toBe(202);
+      const { repositories, freedBytes } = await pruneRoot(root, { graceMs: 0 });
+      expect(repositories.filter((each) => "failure" in each)).toEqual([]);
+      expect(freedBytes).toBeGreaterThan(2 * mebi);
+      expect(await (await fetch(`${url}/tags/list`)).json()).toMatchObject({ tags: ["v1"] });
+    }
+    const store = scene.place.inside("of a pruned disk");
+    const { path } = await pull({ reference: reference("v1"), store });
+    expect(await readTree(path)).toEqual(await readTree(first));
+    expect(await uploads(root)).toEqual([]);
   });
 
   test("on a read-only disk serves what it has and refuses the rest", async () => {

@@ -6,7 +6,8 @@ import { inspect } from "../../src/model/inspect.ts";
 import { pull } from "../../src/model/pull.ts";
 import { push } from "../../src/model/push.ts";
 import { makeGguf, makeSafetensors } from "../support/models.ts";
-import { openWorkplace, seededBytes, type Workplace } from "../support/workplace.ts";
+import { startFaultRegistry } from "../support/registry-faults.ts";
+import { countProgress, openWorkplace, seededBytes, type Workplace } from "../support/workplace.ts";
 
 let place: Workplace;
 let reference: string;
@@ -117,5 +118,18 @@ describe("an inspection", () => {
       code: "NOT_FOUND",
       message: expect.stringContaining("latest") as string,
     });
+  });
+
+  test("of a registry that cannot list what is attached has a warning instead", async () => {
+    await using registry = await startFaultRegistry();
+    const there = `${registry.host}/team/model:v1`;
+    await push({ source: place.inside("model"), reference: there });
+    registry.intercept = ({ url }) =>
+      url.includes("/referrers/") ? { status: 403, body: "{}" } : undefined;
+    const { onProgress, messages } = countProgress();
+    const result = await inspect({ reference: there, onProgress });
+    expect(result.attached).toBeUndefined();
+    expect(result.bytes).toBe(total);
+    expect(messages).toEqual([expect.stringMatching(/^what is attached .* FORBIDDEN|403/)]);
   });
 });

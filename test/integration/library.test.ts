@@ -67,15 +67,22 @@ describe("the library", () => {
     const exported = Object.keys(await import("../../src/index.ts")).sort();
     expect(exported).toEqual([
       "ModelError",
+      "checkRegistry",
       "collectGarbage",
+      "copy",
       "diff",
       "inspect",
       "isModelError",
       "listModels",
+      "listTags",
+      "login",
+      "logout",
       "pinModel",
       "pull",
       "push",
+      "removeFromRepository",
       "removeModel",
+      "tag",
       "verify",
       "verifyStore",
     ]);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { isModelError } from "../../src/core/errors.ts";
 import { pull } from "../../src/model/pull.ts";
 import { push } from "../../src/model/push.ts";
+import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { openLayout } from "../../src/oci/layout/open-layout.ts";
 import { makeSafetensors } from "../support/models.ts";
 import { type FaultRegistry, startFaultRegistry } from "../support/registry-faults.ts";
@@ -37,7 +38,7 @@ async function publish(): Promise<{ source: string; layer: string; size: number 
   for (const name of ["v1", digest])
     registry.manifests.set(name, { mediaType, bytes: manifest.bytes });
   const document = JSON.parse(manifest.bytes.toString()) as {
-    layers: { digest: typeof digest; size: number }[];
+    layers: Descriptor[];
   };
   for (const { digest: blob } of document.layers) {
     const pieces: Buffer[] = [];

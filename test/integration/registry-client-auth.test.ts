@@ -202,6 +202,20 @@ describe("tokens", () => {
     expect(repository.requests.registry).toBeLessThanOrEqual(2 + 5 + 4 + 3 + 2 + 1);
   });
 
+  test("that let one request in each bring in many more than there are connections", async () => {
+    const repository = await open();
+    await repository.statBlob(digest);
+    const used = new Set<string>();
+    registry.intercept = ({ headers: { authorization = "" } }) => {
+      const token = authorization.replace("Bearer ", "");
+      if (used.has(token)) registry.tokens.delete(token);
+      used.add(token);
+      return undefined;
+    };
+    const sizes = await Promise.all(Array.from({ length: 48 }, () => repository.statBlob(digest)));
+    expect(new Set(sizes)).toEqual(new Set([200_000]));
+  });
+
   test("are asked for again after trouble at the realm", async () => {
     const trouble = { on: /token/, status: 503 };
     registry.answers.push(trouble, trouble);
@@ -306,6 +320,26 @@ describe("a registry that does not let us in", () => {
       "UNAUTHORIZED",
       expect.stringContaining("does not let them do this"),
     ]);
+    expect(registry.lines(/^POST/)).toHaveLength(2);
+  });
+
+  test("to write, without saying why: ends after one new token, while others go on reading", async () => {
+    const repository = await open(password, { writes: true });
+    await repository.statBlob(digest);
+    const challenge = `Bearer realm="${registry.url}/token",service="faults"`;
+    registry.intercept = ({ method }) =>
+      method === "POST" ? { status: 401, headers: { "www-authenticate": challenge } } : undefined;
+    const stop = new AbortController();
+    const reading = (async () => {
+      while (!stop.signal.aborted) await repository.statBlob(digest);
+    })();
+    const writing = repository.putBlob({ digest: digestOf("x"), size: 1 }, () => [
+      Buffer.from("x"),
+    ]);
+    const { code } = await failure(writing);
+    stop.abort();
+    await reading;
+    expect(code).toBe("UNAUTHORIZED");
     expect(registry.lines(/^POST/)).toHaveLength(2);
   });
 

@@ -1,9 +1,12 @@
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { isModelError } from "../../src/core/errors.ts";
 import { push } from "../../src/model/push.ts";
+import { pruneLayout } from "../../src/registry/server/prune.ts";
 import { startRegistry } from "../../src/registry/server/server.ts";
 import { startBallast } from "./ballast-command.ts";
-import { type CrashFolder, createCrashFolder } from "./crash-folder.ts";
+import { type CrashFolder, copyFolder, createCrashFolder } from "./crash-folder.ts";
 import {
   expectWholeTags,
   missingLayers,
@@ -11,6 +14,7 @@ import {
   pushedTag,
   setPushStage,
 } from "./crash-push.ts";
+import { describeState } from "./crash-state.ts";
 import type { CrashPoints, CrashRun, CrashScene } from "./crash-sweep.ts";
 import { traceBallast } from "./crash-tracer.ts";
 import { type Exchange, startRecordingProxy } from "./recording-proxy.ts";
@@ -78,6 +82,35 @@ export async function openRegistryServerScene(): Promise<CrashScene> {
   return { ...folder, run, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+/** `ballast registry prune` of a layout in which a tag has moved on. */
+export async function openRegistryPruneScene(): Promise<CrashScene> {
+  await using resources = new AsyncDisposableStack();
+  const { path: place } = resources.use(await makeFolder());
+  await setPushStage(place, "the version before");
+  const clean = join(place, "pruned");
+  await copyFolder(join(place, "clean"), clean);
+  await pruneLayout(clean, { graceMs: 0 });
+  const folder = await createCrashFolder({
+    place,
+    prepared: join(place, "clean"),
+    whole: await describeState(clean),
+    inspect: expectWholeTags,
+    repeat: async (root) => {
+      await pruneLayout(root, { graceMs: 0 });
+      return 0;
+    },
+    missingBytes: () => Promise.resolve(0),
+  });
+  const { home, root } = folder;
+  const args = ["registry", "prune", "--quiet", "--grace", "0s", `oci:${root}`];
+  const owned = resources.move();
+  return {
+    ...folder,
+    run: (at) => traceBallast({ args, home, root, at }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
 /** The root of a registry: a layout folder for its only repository. */
 async function openRegistryFolder(
   place: string,
@@ -95,12 +128,29 @@ async function openRegistryFolder(
     place,
     inspect: (root) => expectWholeTags(join(root, repository)),
     repeat: async (root) => {
-      await using registry = await startRegistry({ root });
-      return (await push({ source, reference: referenceTo(registry.address) })).bytes.moved;
+      const { moved } = await pushOnce(root, source);
+      await endSessions(root);
+      return moved;
     },
     missingBytes: (root) => missingLayers(join(root, repository), stage),
   });
   return { stage, folder };
+}
+
+async function pushOnce(root: string, source: string): Promise<{ readonly moved: number }> {
+  await using registry = await startRegistry({ root });
+  return (await push({ source, reference: referenceTo(registry.address) })).bytes;
+}
+
+/** The upload that was killed could have gone on; nobody comes back for it. */
+async function endSessions(root: string): Promise<void> {
+  await using _registry = await startRegistry({ root, limits: { uploadIdleMs: 1 } });
+  const uploads = join(root, repository, "uploads");
+  for (let tries = 0; tries < 200; tries += 1) {
+    if ((await readdir(uploads).catch(() => [])).length === 0) return;
+    await delay(20);
+  }
+  throw new Error(`uploads stay: ${(await readdir(uploads)).join(" ")}`);
 }
 
 function referenceTo(address: string): string {

@@ -76,5 +76,7 @@ export function differences(found: FolderState, expected: FolderState): string[]
 /** Whether what stands at `path` of a store, an output folder or a registry must be whole. */
 function isFinal(path: string): boolean {
   if (/(?:^|\/)(?:ingest|trash|uploads|quarantine|placing)\//.test(path)) return false;
-  return !/(?:^|\/)(?:lock|reserve|index\.json\.lock)[^/]*$|\.tmp-|\.files$/.test(path);
+  return !/(?:^|\/)(?:\.?lock|\.?reserve|index\.json\.lock|unreachable\.json)[^/]*$|\.tmp-|\.files$/.test(
+    path,
+  );
 }

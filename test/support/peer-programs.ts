@@ -10,6 +10,17 @@ export interface PeerOptions {
   readonly hosts?: readonly string[] | undefined;
 }
 
+/** Runs the program of ORAS, against hosts without TLS; resolves to its standard output. */
+export async function runOras(
+  args: readonly string[],
+  login?: { readonly username: string; readonly password: string },
+): Promise<string> {
+  const { username = "", password = "" } = login ?? {};
+  const env = { ...process.env, ORAS_USERNAME: username, ORAS_PASSWORD: password };
+  const { stdout } = await promisify(execFile)(toolPath("oras"), [...args], { env });
+  return stdout.trim();
+}
+
 /**
  * Runs crane or regctl; resolves to its standard output. Rejects with what it wrote to standard
  * error when it fails.

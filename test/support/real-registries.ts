@@ -1,10 +1,9 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { type KeyPair, makeSelfSigned } from "./certificates.ts";
+import { writeHtpasswd } from "./htpasswd.ts";
 import { type ProgramProcess, startProgram } from "./program-process.ts";
 import { toolPath } from "./programs.ts";
 import { startTokenServer, type TokenServer } from "./token-server.ts";
@@ -104,7 +103,7 @@ async function makeAuth(
   if (auth === "none") return {};
   if (auth === "htpasswd") {
     const path = join(folder, "htpasswd");
-    await writeFile(path, `${username}:${await bcrypt(password)}\n`);
+    await writeHtpasswd(path, { [username]: password });
     return { auth: { htpasswd: { realm: "ballast test", path } } };
   }
   const signer = await makeSelfSigned(folder, "tokens");
@@ -116,13 +115,4 @@ async function makeAuth(
     auth: { token: { realm, ...trust, rootcertbundle: signer.certificateFile } },
     tokens,
   };
-}
-
-/** libcrypt knows bcrypt, the one hash distribution accepts, and Debian's perl reaches libcrypt. */
-async function bcrypt(password: string): Promise<string> {
-  // 21 random digits and one whose unused bits are zero: 16 bytes in bcrypt's base64.
-  const salt = `$2y$05$${randomBytes(11).toString("hex").slice(0, 21)}O`;
-  const script = "print crypt($ARGV[0], $ARGV[1])";
-  const { stdout } = await promisify(execFile)("perl", ["-e", script, password, salt]);
-  return stdout;
 }

@@ -254,6 +254,13 @@ function serveManifest(registry: FaultRegistry, seen: SeenRequest, response: Ser
     return reply(response, 201, { "docker-content-digest": digest });
   }
   const found = registry.manifests.get(reference);
+  if (seen.method === "DELETE" && found !== undefined) {
+    const digest = sha256(found.bytes);
+    for (const [key, { bytes }] of registry.manifests)
+      if (key === reference || (reference === digest && sha256(bytes) === digest))
+        registry.manifests.delete(key);
+    return reply(response, 202);
+  }
   if (found === undefined) return reply(response, 404, {}, errorBody("MANIFEST_UNKNOWN"));
   response.writeHead(200, {
     "content-type": found.mediaType,

@@ -123,7 +123,7 @@ export function serveModels(
   models: readonly TestModel[],
   faults: SourceFaults = {},
 ): CountingSource {
-  const layers = new Map(models.flatMap((model) => [...model.layers]));
+  const layers = new Map<string, Buffer>(models.flatMap((model) => [...model.layers]));
   const served = { bytes: 0, requests: 0 };
   return {
     name,

@@ -34,6 +34,8 @@ export interface Tool {
 export type ToolName =
   | "crane"
   | "regctl"
+  | "cosign"
+  | "oras"
   | "registry"
   | "docker-registry"
   | "skopeo"
@@ -75,6 +77,20 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
     version: "v0.11.7",
     recipe: { kind: "go", module: "github.com/regclient/regclient/cmd/regctl" },
     path: "regctl",
+    probe: ["version"],
+  },
+  /** Signs manifests and verifies what signed them. */
+  cosign: {
+    version: "v3.1.3",
+    recipe: { kind: "go", module: "github.com/sigstore/cosign/v3/cmd/cosign" },
+    path: "cosign",
+    probe: ["version"],
+  },
+  /** What the program of that name does, by the library that it is made of: it is not served itself. */
+  oras: {
+    version: "v2.6.4",
+    recipe: { kind: "go-own", module: "oras", command: "." },
+    path: "oras",
     probe: ["version"],
   },
   registry: {

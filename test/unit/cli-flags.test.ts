@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { namedStore, storeRoot } from "../../src/cli/common-flags.ts";
 import { readConnection, readLogin } from "../../src/cli/connection-flags.ts";
-import { parseAnnotations, parseListen } from "../../src/cli/flag-values.ts";
+import {
+  parseAnnotations,
+  parseDuration,
+  parseListen,
+  parseWait,
+} from "../../src/cli/flag-values.ts";
 import { parseSize } from "../../src/core/size.ts";
 import { createFakeTerminal } from "../support/fake-terminal.ts";
 import { makeTemporaryFolder } from "../support/models.ts";
@@ -25,6 +30,31 @@ test.each([[""], ["-1"], ["5G"], ["GiB"], ["1e9"], ["10 GiB extra"], ["99999999T
     expect(() => parseSize(text)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   },
 );
+
+test.each([
+  ["0s", 0],
+  ["90s", 90_000],
+  ["30m", 1_800_000],
+  ["24h", 86_400_000],
+  ["7d", 604_800_000],
+])("the time %j is %d milliseconds", (text, milliseconds) => {
+  expect(parseDuration(text)).toBe(milliseconds);
+});
+
+test.each(["", "24", "h", "1.5h", "-1s", "24 h", "1w", "9999999s"])("%j is no time", (text) => {
+  expect(() => parseDuration(text)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+});
+
+test.each([
+  ["1s", 1000],
+  ["24d", 2_073_600_000],
+])("%j can be waited for: %d milliseconds", (text, milliseconds) => {
+  expect(parseWait(text)).toBe(milliseconds);
+});
+
+test.each(["0s", "25d", "999999h", "60"])("%j cannot be waited for", (text) => {
+  expect(() => parseWait(text)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+});
 
 test("annotations are pairs whose values may hold anything", () => {
   expect(parseAnnotations(["a=1", "b=x=y", "c="])).toEqual({ a: "1", b: "x=y", c: "" });
@@ -115,4 +145,17 @@ describe("certificate authorities", () => {
     const { terminal } = createFakeTerminal({ environment: { SSL_CERT_FILE: "/no/such/file" } });
     expect((await readConnection({}, terminal)).ca).toBeUndefined();
   });
+});
+
+test("a registry's profile is what the flag says, else what the environment says", async () => {
+  const read = async (value: string, registryProfile?: string) => {
+    const environment = { BALLAST_REGISTRY_PROFILE: value };
+    const { terminal } = createFakeTerminal({ environment });
+    return (await readConnection({ registryProfile }, terminal)).registryProfile;
+  };
+  expect([await read("ecr"), await read("ecr", "harbor"), await read("")]).toEqual([
+    "ecr",
+    "harbor",
+    undefined,
+  ]);
 });

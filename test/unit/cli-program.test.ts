@@ -25,7 +25,7 @@ describe("the help", () => {
   test("groups the commands", async () => {
     const { code, out } = await run("--help");
     expect(code).toBe(0);
-    const groups = ["Everyday:", "Node:", "Registry:", "Help:", "Topics", "Examples:"];
+    const groups = ["Everyday:", "Registry:", "Node:", "Help:", "Topics", "Examples:"];
     const places = groups.map((group) => out.indexOf(`\n${group}`));
     expect(places).toEqual(places.toSorted((a, b) => a - b));
     expect(places).not.toContain(-1);
@@ -104,6 +104,11 @@ describe("wrong usage", () => {
     [["pull", "https://registry.example.com/a:v1"], "leave out the scheme"],
     [["pull", "llama:v1"], "host[:port]/repository"],
     [["pull", "localhost:1/a:v1", "--username", "me"], "--password-stdin"],
+    [["tag", "localhost:1/a:v1"], "see: ballast tag --help"],
+    [["tags", "localhost:1/a:v1"], "name the repository alone: localhost:1/a"],
+    [["registry", "rm", "localhost:1/a:v1"], "say --yes, or --dry-run"],
+    [["registry", "rm", "localhost:1/a", "--yes"], "localhost:1/a:TAG takes a tag away"],
+    [["login", "localhost:1"], "ballast login localhost:1 --username me --password-stdin"],
     [["push", import.meta.dirname, "localhost:1/a:v1", "--annotation", "x"], "key=value"],
   ])("%j has code 2 and says %j", async (words, hint) => {
     const { code, out, err } = await run(...words);

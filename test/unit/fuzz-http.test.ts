@@ -7,7 +7,7 @@ import { parseContentRange } from "../../src/registry/client/content-range.ts";
 import { oneLine, readRegistryErrors } from "../../src/registry/client/http/answer.ts";
 import { parseRetryAfter } from "../../src/registry/client/http/retry.ts";
 import type { Wire } from "../../src/registry/client/http/wire.ts";
-import { nextPage } from "../../src/registry/client/tag-list.ts";
+import { nextPage } from "../../src/registry/client/pages.ts";
 import { parseChunkRange, parseRange } from "../../src/registry/server/range.ts";
 import { maxHeadBytes, parseResponseHead } from "../../src/transfer/socket/response-head.ts";
 import { fuzzRuns, mutated, mutatedJson, parsedOrRefused } from "../support/fuzz.ts";

@@ -6,7 +6,7 @@ import { oneLine } from "../../src/registry/client/http/answer.ts";
 import { readProxies } from "../../src/registry/client/http/proxies.ts";
 import { RequestFailure } from "../../src/registry/client/http/request-failure.ts";
 import { createBackoff, parseRetryAfter } from "../../src/registry/client/http/retry.ts";
-import { nextPage } from "../../src/registry/client/tag-list.ts";
+import { nextPage } from "../../src/registry/client/pages.ts";
 
 test.each([
   ["bytes 0-9/10", { first: 0, last: 9, size: 10 }],

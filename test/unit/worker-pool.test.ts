@@ -44,7 +44,8 @@ describe("a thread", () => {
   test("answers in the order asked, each with its own notes", async () => {
     await using thread = startWorkerThread<Question, string, string>(url);
     const notes: string[] = [];
-    const ask = (say: string) => thread.ask({ say }, (note) => notes.push(`${say}: ${note}`));
+    const ask = (say: string) =>
+      thread.ask({ say }, { onNote: (note) => notes.push(`${say}: ${note}`) });
     const asked = Promise.all([ask("a"), ask("b"), ask("c")]);
     expect(thread.pending).toBe(3);
     expect(await asked).toEqual(["a", "b", "c"]);

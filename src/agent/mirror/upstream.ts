@@ -1,4 +1,4 @@
-import type { Digest } from "../../core/digest.ts";
+import { type Digest, isDigest } from "../../core/digest.ts";
 import type { Abortable } from "../../core/progress.ts";
 import type { RegistryReference } from "../../core/reference.ts";
 import type { Reach } from "../../model/reach.ts";
@@ -65,7 +65,8 @@ export function createUpstream(reach: Reach, userAgent: string): Upstream {
     resolve: (reference, { caller, signal }) =>
       use(reference, caller, async (repository) => {
         const version = reference.digest ?? reference.tag ?? "latest";
-        return (await repository.resolveManifest(version, { signal }))?.digest;
+        const found = (await repository.resolveManifest(version, { signal }))?.digest;
+        return isDigest(found) ? found : undefined;
       }),
     hasBlob: (reference, blob, { caller, signal }) =>
       use(

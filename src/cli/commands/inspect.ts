@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { pathExists } from "../../core/absence.ts";
+import type { AttachedManifest } from "../../model/attached.ts";
 import type { InspectedFile, InspectResult } from "../../model/inspect.ts";
 import { formatBytes, formatCount } from "../amounts.ts";
 import { addJsonFlag, addStoreFlag, type OutputFlags, storeRoot } from "../common-flags.ts";
@@ -27,7 +28,7 @@ export function addInspect(program: Command, terminal: Terminal, output: Output)
     .command("inspect")
     .summary("show what a model consists of, without fetching it")
     .description(
-      "Shows files, chunks, layers, license and base of a model, and how much of it is in the store already. Fetches only its manifest, its index and the headers of its tensor files.",
+      "Shows files, chunks, layers, license and base of a model, what is attached to it (signatures, SBOMs; not verified), and how much of it is in the store already. Fetches only manifests, the index and the headers of tensor files.",
     )
     .argument("<REF>", "the model")
     .option("--tensors", "list every tensor too")
@@ -57,6 +58,7 @@ function describeModel(result: InspectResult, withTensors: boolean): string[] {
     ...describeFacts(result),
     ...(keys.length === 0 ? [] : ["", "ANNOTATIONS"]),
     ...keys.map((key) => printable(`${key.padEnd(width)}  ${annotations[key] ?? ""}`)),
+    ...describeAttached(result.attached ?? []),
     "",
     ...formatTable(
       ["SIZE>", "CHUNKS>", "TENSORS>", "FILE"],
@@ -95,6 +97,18 @@ function describeFacts(result: InspectResult): string[] {
   return facts.flatMap(([name, value]) =>
     value === undefined ? [] : [`  ${name.padEnd(11)} ${printable(value)}`],
   );
+}
+
+/** Says what is there, and that this proves nothing. */
+function describeAttached(attached: readonly AttachedManifest[]): string[] {
+  if (attached.length === 0) return [];
+  const rows = attached.map(({ size, created, kind, digest }) => [
+    formatBytes(size),
+    printable(created ?? "-"),
+    digest,
+    printable(kind),
+  ]);
+  return ["", ...formatTable(["SIZE>", "CREATED", "DIGEST", "ATTACHED (NOT VERIFIED)"], rows)];
 }
 
 function describeTensors(file: InspectedFile): string[] {

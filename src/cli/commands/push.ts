@@ -84,7 +84,7 @@ function addPushFlags(command: Command): void {
 
 /** The summary of a push, in lines. */
 function describePush(result: PushResult, seconds: number): string[] {
-  const { tag, previousDigest, digest, bytes, layers, base, dryRun } = result;
+  const { tag, previousDigest, digest, bytes, layers, base, bounds, dryRun } = result;
   const [done, sent] = dryRun ? ["would push", "to send"] : ["pushed", "sent"];
   const files = formatCount(result.files, "file");
   const moved =
@@ -98,5 +98,6 @@ function describePush(result: PushResult, seconds: number): string[] {
     ...(base === undefined
       ? []
       : [`  built on ${base.name}: ${formatBytes(base.reusedBytes)} shared`]),
+    ...bounds.map((bound) => `  ${bound}`),
   ];
 }

@@ -18,7 +18,7 @@ export function describeTally(tally: Tally): string {
   const parts = [
     `${activity} ${percentDone(done, totalBytes)}%`,
     `${formatBytes(done)} of ${formatBytes(totalBytes)}`,
-    `${filesDone} of ${formatCount(files, "file")}`,
+    `${filesDone} of ${formatCount(files, activity === "copy" ? "blob" : "file")}`,
     ...describeReuse(tally),
     ...describeSpeed(tally),
   ];
@@ -78,7 +78,7 @@ function drawBar(part: { worked: number; reused: number; total: number }, column
 }
 
 function describeReuse({ activity, reused }: Tally): string[] {
-  const where = activity === "push" ? "there" : "here";
+  const where = activity === "push" || activity === "copy" ? "there" : "here";
   return reused > 0 ? [`${formatBytes(reused)} already ${where}`] : [];
 }
 

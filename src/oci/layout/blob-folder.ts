@@ -1,7 +1,7 @@
-import { type FileHandle, link, open, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { undefinedIfMissing } from "../../core/absence.ts";
-import { type Digest, digestHex } from "../../core/digest.ts";
+import { type ContentDigest, digestAlgorithm, digestHex } from "../../core/digest.ts";
 import { syncDirectory } from "../../core/durable-file.ts";
 import { ModelError, systemCode } from "../../core/errors.ts";
 import { onDisk } from "../../core/system-error.ts";
@@ -16,48 +16,76 @@ export interface OpenedBlob extends AsyncDisposable {
   readonly size: number;
 }
 
-/** `blobs/sha256/` of a layout. What is in it is complete; it is written through a BlobIngest. */
+/**
+ * `blobs/` of a layout: a folder for each digest algorithm, that of sha512 once it is needed. What is
+ * in them is complete; it is written through a BlobIngest.
+ */
 export interface BlobFolder {
+  /** `blobs/sha256/`, which every layout has. */
   readonly directory: string;
-  path(digest: Digest): string;
+  path(digest: ContentDigest): string;
   /** Size in bytes; undefined when it is not there. */
-  stat(digest: Digest): Promise<number | undefined>;
+  stat(digest: ContentDigest): Promise<number | undefined>;
   /** Undefined when it is not there. */
-  open(digest: Digest): Promise<OpenedBlob | undefined>;
+  open(digest: ContentDigest): Promise<OpenedBlob | undefined>;
   /**
    * Hard-links a blob from another folder, durably; false when that is not possible (not there,
    * another filesystem, too many links). Idempotent.
    */
-  link(digest: Digest, from: BlobFolder): Promise<boolean>;
-  remove(digest: Digest): Promise<void>;
-  /** Makes every blob that was renamed into the folder survive power loss, whoever did it. */
-  sync(): Promise<void>;
+  link(digest: ContentDigest, from: BlobFolder): Promise<boolean>;
+  /** Renames a complete, synced file of the same filesystem to its place, durably. */
+  admit(path: string, digest: ContentDigest): Promise<void>;
+  remove(digest: ContentDigest): Promise<void>;
+  /** Makes a blob that was renamed into its place survive power loss, whoever did it. */
+  sync(digest: ContentDigest): Promise<void>;
 }
 
 export function createBlobFolder(layout: string): BlobFolder {
-  const directory = join(layout, "blobs", "sha256");
-  const path = (digest: Digest) => join(directory, digestHex(digest));
-  const sync = () => onDisk(`sync of ${directory}`, () => syncDirectory(directory));
+  const all = join(layout, "blobs");
+  const directory = join(all, "sha256");
+  const path = (digest: ContentDigest) => join(all, digestAlgorithm(digest), digestHex(digest));
+  const sync = (digest: ContentDigest) =>
+    onDisk(`sync of ${all}`, () => syncDirectory(dirname(path(digest))));
   return {
     directory,
     path,
     stat: (digest) =>
-      onDisk(`look-up of ${digest} in ${directory}`, async () => {
+      onDisk(`look-up of ${digest} in ${all}`, async () => {
         const found = await stat(path(digest)).catch(undefinedIfMissing);
         return found?.isFile() === true ? found.size : undefined;
       }),
     open: (digest) => onDisk(`read of ${path(digest)}`, () => openBlob(path(digest))),
     link: async (digest, from) => {
-      const linked = await onDisk(`link of ${digest} into ${directory}`, () =>
-        linkBlob(from.path(digest), path(digest)),
-      );
-      if (linked) await sync();
+      const place = path(digest);
+      const linked = await onDisk(`link of ${digest} into ${all}`, async () => {
+        await prepare(place);
+        return linkBlob(from.path(digest), place);
+      });
+      if (linked) await sync(digest);
       return linked;
+    },
+    admit: async (file, digest) => {
+      const place = path(digest);
+      await prepare(place);
+      await rename(file, place);
+      await sync(digest);
     },
     remove: (digest) =>
       onDisk(`removal of ${path(digest)}`, () => rm(path(digest), { force: true })),
     sync,
   };
+}
+
+/** Makes the folder of an algorithm that not every layout has; `sha256` is made with the layout. */
+async function prepare(place: string): Promise<void> {
+  const folder = dirname(place);
+  if (folder.endsWith("sha256")) return;
+  try {
+    await mkdir(folder, 0o755);
+    await syncDirectory(dirname(folder));
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
 import { isRecord } from "../../core/chunk-index.ts";
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import { parseJson } from "../../core/json.ts";
 import { isTag } from "../../core/reference.ts";
-import { type Descriptor, readAnnotations, readDescriptor } from "../descriptor.ts";
+import { type ContentDescriptor, readAnnotations, readContentDescriptor } from "../descriptor.ts";
 import { mediaTypes } from "../media-types.ts";
 
 const refNameKey = "org.opencontainers.image.ref.name";
@@ -13,7 +13,7 @@ const maxIndexBytes = 67_108_864;
 /** One entry of index.json as it stands there; entries we cannot read are kept and not offered. */
 interface Entry {
   readonly raw: Readonly<Record<string, unknown>>;
-  readonly descriptor: Descriptor | undefined;
+  readonly descriptor: ContentDescriptor | undefined;
   readonly refName: string | undefined;
 }
 
@@ -44,56 +44,98 @@ export function parseLayoutIndex(bytes: Uint8Array, what: string): LayoutIndex {
   return { document, entries };
 }
 
-/** Writes index.json. */
+/** Writes index.json; throws REGISTRY_LIMIT when it would be larger than one that can be read. */
 export function serializeLayoutIndex(index: LayoutIndex): Buffer {
   const manifests = index.entries.map((entry) => entry.raw);
-  return Buffer.from(JSON.stringify({ ...index.document, manifests }));
+  const bytes = Buffer.from(JSON.stringify({ ...index.document, manifests }));
+  if (bytes.byteLength > maxIndexBytes)
+    throw new ModelError(
+      "REGISTRY_LIMIT",
+      `an index.json of ${manifests.length} manifests is larger than ${maxIndexBytes} bytes`,
+      { hint: "delete manifests that nobody needs, or use another repository" },
+    );
+  return bytes;
 }
+
+/** What an index says, by name: made once for each index, as an index never changes. */
+interface LookUp {
+  /** Every tag that names one manifest, in the order of index.json (newest last). */
+  readonly tags: ReadonlyMap<string, ContentDescriptor>;
+  /** Every listed manifest, once, in the order of index.json. */
+  readonly manifests: ReadonlyMap<ContentDigest, ContentDescriptor>;
+}
+
+const lookUps = new WeakMap<LayoutIndex, LookUp>();
 
 /**
  * The manifest a tag names: the last entry with exactly that ref.name; without one, the manifest
  * that all full references (`host/repository:tag`) with that tag agree on.
  */
-export function findTag(index: LayoutIndex, tag: string): Descriptor | undefined {
-  const exact = index.entries.findLast((entry) => entry.refName === tag && entry.descriptor);
-  if (exact !== undefined) return exact.descriptor;
-  const full = index.entries.filter((entry) => tagOfFullReference(entry) === tag);
-  const digests = new Set(full.map((entry) => entry.descriptor?.digest));
-  return digests.size === 1 ? full[0]?.descriptor : undefined;
+export function findTag(index: LayoutIndex, tag: string): ContentDescriptor | undefined {
+  return lookUp(index).tags.get(tag);
 }
 
 /** The listed manifest with that digest. */
-export function findDigest(index: LayoutIndex, digest: Digest): Descriptor | undefined {
-  return index.entries.find((entry) => entry.descriptor?.digest === digest)?.descriptor;
+export function findDigest(
+  index: LayoutIndex,
+  digest: ContentDigest,
+): ContentDescriptor | undefined {
+  return lookUp(index).manifests.get(digest);
 }
 
 /** Every tag that `findTag` resolves, once, in the order of index.json (newest last). */
 export function listTags(index: LayoutIndex): string[] {
-  const tags = new Set<string>();
-  for (const entry of index.entries) {
-    const tag = isTag(entry.refName ?? "") ? entry.refName : tagOfFullReference(entry);
-    if (tag !== undefined && entry.descriptor !== undefined) tags.add(tag);
-  }
-  return [...tags].filter((tag) => findTag(index, tag) !== undefined);
+  return [...lookUp(index).tags.keys()];
 }
 
 /** Every listed manifest, once, in the order of index.json. */
-export function listManifests(index: LayoutIndex): Descriptor[] {
-  const found = new Map<Digest, Descriptor>();
-  for (const { descriptor } of index.entries)
-    if (descriptor !== undefined && !found.has(descriptor.digest))
-      found.set(descriptor.digest, descriptor);
-  return [...found.values()];
+export function listManifests(index: LayoutIndex): ContentDescriptor[] {
+  return [...lookUp(index).manifests.values()];
+}
+
+function lookUp(index: LayoutIndex): LookUp {
+  const known = lookUps.get(index);
+  if (known !== undefined) return known;
+  const made = makeLookUp(index);
+  lookUps.set(index, made);
+  return made;
+}
+
+function makeLookUp({ entries }: LayoutIndex): LookUp {
+  const manifests = new Map<ContentDigest, ContentDescriptor>();
+  const names = new Set<string>();
+  const exact = new Map<string, ContentDescriptor>();
+  const full = new Map<string, ContentDescriptor | undefined>();
+  for (const entry of entries) {
+    const { descriptor, refName = "" } = entry;
+    if (descriptor === undefined) continue;
+    if (!manifests.has(descriptor.digest)) manifests.set(descriptor.digest, descriptor);
+    if (isTag(refName)) {
+      names.add(refName);
+      exact.set(refName, descriptor);
+    }
+    const tag = tagOfFullReference(entry);
+    if (tag === undefined) continue;
+    const agreed = !full.has(tag) || full.get(tag)?.digest === descriptor.digest;
+    names.add(tag);
+    full.set(tag, agreed ? descriptor : undefined);
+  }
+  const tags = new Map<string, ContentDescriptor>();
+  for (const name of names) {
+    const descriptor = exact.get(name) ?? full.get(name);
+    if (descriptor !== undefined) tags.set(name, descriptor);
+  }
+  return { tags, manifests };
 }
 
 /** Lists a manifest without a tag, unless it is listed already. */
-export function withManifest(index: LayoutIndex, manifest: Descriptor): LayoutIndex {
+export function withManifest(index: LayoutIndex, manifest: ContentDescriptor): LayoutIndex {
   if (findDigest(index, manifest.digest) !== undefined) return index;
   return { ...index, entries: [...index.entries, readEntry({ ...manifest })] };
 }
 
 /** Points a tag at a manifest; the manifest it pointed at stays listed, without it. */
-export function withTag(index: LayoutIndex, tag: string, manifest: Descriptor): LayoutIndex {
+export function withTag(index: LayoutIndex, tag: string, manifest: ContentDescriptor): LayoutIndex {
   const holders = index.entries.filter((entry) => entry.refName === tag);
   if (holders.length === 1 && holders[0]?.descriptor?.digest === manifest.digest) return index;
   const rest = withoutNames(index, holders);
@@ -115,7 +157,7 @@ export function withoutTag(index: LayoutIndex, tag: string): LayoutIndex {
 }
 
 /** Takes a manifest away, with every tag it has. The same index when it was not listed. */
-export function withoutManifest(index: LayoutIndex, digest: Digest): LayoutIndex {
+export function withoutManifest(index: LayoutIndex, digest: ContentDigest): LayoutIndex {
   if (findDigest(index, digest) === undefined) return index;
   const entries = index.entries.filter((entry) => entry.descriptor?.digest !== digest);
   return { ...index, entries };
@@ -133,7 +175,7 @@ function withoutNames(index: LayoutIndex, holders: readonly Entry[]): LayoutInde
 }
 
 function readEntry(raw: Readonly<Record<string, unknown>>): Entry {
-  const full = readDescriptor(raw);
+  const full = readContentDescriptor(raw);
   const refName = full?.annotations?.[refNameKey] ?? rawRefName(raw);
   if (full === undefined) return { raw, descriptor: undefined, refName };
   const { mediaType, digest, size, artifactType } = full;

@@ -1,9 +1,15 @@
-import { type Digest, digestOf, isDigest } from "../../core/digest.ts";
+import {
+  type ContentDigest,
+  contentDigestOf,
+  digestAlgorithm,
+  isContentDigest,
+} from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
 import { isTag } from "../../core/reference.ts";
-import type { Descriptor } from "../descriptor.ts";
+import type { ContentDescriptor } from "../descriptor.ts";
 import type { BlobBody, ByteRange, FetchedManifest, Repository } from "../repository.ts";
+import { claimBlob, linkClaimed } from "./blob-age.ts";
 import { type BlobFolder, createBlobFolder, type OpenedBlob, readPieces } from "./blob-folder.ts";
 import { type BlobIngest, createBlobIngest, type Pieces } from "./blob-ingest.ts";
 import { IndexFile } from "./index-file.ts";
@@ -14,17 +20,15 @@ import {
   listManifests,
   listTags,
   withManifest,
-  withoutManifest,
   withoutTag,
   withTag,
 } from "./layout-index.ts";
-import {
-  checkRequired,
-  isNamedByIndex,
-  readManifestFile,
-  resolveUnlisted,
-} from "./manifest-files.ts";
+import { LinksCache } from "./links-cache.ts";
+import { checkRequired, readManifestFile, resolveUnlisted } from "./manifest-files.ts";
 import { parseManifestLinks } from "./manifest-links.ts";
+import { ReferrerTable } from "./referrer-table.ts";
+import { readReferrersList } from "./referrers-list.ts";
+import { removeBlob, removeManifest } from "./remove-content.ts";
 import { createUploadFolder, type UploadFolder } from "./upload-folder.ts";
 
 /**
@@ -38,6 +42,8 @@ export class OciLayout implements Repository {
   readonly uploads: UploadFolder;
   readonly indexFile: IndexFile;
   readonly blobs: BlobFolder;
+  readonly #links: LinksCache;
+  readonly #referrers: ReferrerTable;
 
   /** For `openLayout`, which makes sure that `directory` is a layout. */
   constructor(name: string, directory: string) {
@@ -46,14 +52,21 @@ export class OciLayout implements Repository {
     this.uploads = createUploadFolder(directory);
     this.indexFile = new IndexFile(directory, this.uploads);
     this.blobs = createBlobFolder(directory);
+    this.#links = new LinksCache(this.blobs);
+    this.#referrers = new ReferrerTable(this.#links);
   }
 
-  async resolveManifest(reference: string, options?: Abortable): Promise<Descriptor | undefined> {
+  async resolveManifest(
+    reference: string,
+    options?: Abortable,
+  ): Promise<ContentDescriptor | undefined> {
     options?.signal?.throwIfAborted();
     const index = await this.indexFile.read();
-    const listed = isDigest(reference) ? findDigest(index, reference) : findTag(index, reference);
+    const listed = isContentDigest(reference)
+      ? findDigest(index, reference)
+      : findTag(index, reference);
     if (listed === undefined)
-      return isDigest(reference) ? resolveUnlisted(this.blobs, reference) : undefined;
+      return isContentDigest(reference) ? resolveUnlisted(this.blobs, reference) : undefined;
     return (await this.blobs.stat(listed.digest)) === undefined ? undefined : listed;
   }
 
@@ -61,7 +74,7 @@ export class OciLayout implements Repository {
     const descriptor = await this.resolveManifest(reference, options);
     const bytes = descriptor && (await readManifestFile(this.blobs, descriptor.digest));
     if (descriptor === undefined || bytes === undefined) throw this.#noManifest(reference);
-    const actual = digestOf(bytes);
+    const actual = contentDigestOf(bytes, digestAlgorithm(descriptor.digest));
     if (actual !== descriptor.digest)
       throw new ModelError(
         "DIGEST_MISMATCH",
@@ -76,60 +89,115 @@ export class OciLayout implements Repository {
     return listTags(await this.indexFile.read());
   }
 
+  /** Also those that another program lists under the subject's tag, which may be gone. */
+  async listReferrers(
+    subject: ContentDigest,
+    options?: Abortable & { readonly artifactType?: string | undefined },
+  ): Promise<ContentDescriptor[]> {
+    const described = new Map<ContentDigest, ContentDescriptor>();
+    for (const found of await this.findReferrers(subject, options))
+      described.set(found.digest, await this.describeReferrer(found));
+    const type = options?.artifactType;
+    for (const listed of await readReferrersList(this, subject, options))
+      if (!described.has(listed.digest) && (type === undefined || listed.artifactType === type))
+        described.set(listed.digest, listed);
+    return [...described.values()];
+  }
+
+  /** Those that index.json lists, in the order of the digests, without annotations: it is quick. */
+  async findReferrers(
+    subject: ContentDigest,
+    options?: Abortable & { readonly artifactType?: string | undefined },
+  ): Promise<readonly ContentDescriptor[]> {
+    options?.signal?.throwIfAborted();
+    const found = await this.#referrers.find(await this.indexFile.read(), subject);
+    const type = options?.artifactType;
+    return type === undefined ? found : found.filter(({ artifactType }) => artifactType === type);
+  }
+
+  /** Adds the annotations of its manifest to a descriptor of `findReferrers`. */
+  async describeReferrer(found: ContentDescriptor): Promise<ContentDescriptor> {
+    const annotations = (await this.#links.read(found))?.annotations;
+    return annotations === undefined ? found : { ...found, annotations };
+  }
+
   /** Every manifest that index.json lists, once, tagged or not. */
-  async listManifests(options?: Abortable): Promise<Descriptor[]> {
+  async listManifests(options?: Abortable): Promise<ContentDescriptor[]> {
     options?.signal?.throwIfAborted();
     return listManifests(await this.indexFile.read());
   }
 
+  /** Puts it under all of `tags` besides, at once. */
   async putManifest(
     reference: string,
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
-    options?: Abortable,
-  ): Promise<Descriptor> {
+    options?: Abortable & { readonly tags?: readonly string[] | undefined },
+  ): Promise<ContentDescriptor> {
     const { mediaType, bytes } = manifest;
+    const { signal, tags: more = [] } = options ?? {};
     const digest = this.#checkReference(reference, bytes);
     const what = `manifest ${reference} for ${this.name}`;
-    const { required } = parseManifestLinks(bytes, what);
+    const links = parseManifestLinks(bytes, what);
+    const tags = isContentDigest(reference) ? more : [reference, ...more];
     const descriptor = { mediaType, digest, size: bytes.byteLength };
-    await this.indexFile.update(async (index) => {
-      await checkRequired(this.blobs, required, what);
-      await this.putBlob(descriptor, () => [bytes], options);
-      return isDigest(reference)
-        ? withManifest(index, descriptor)
-        : withTag(index, reference, descriptor);
-    }, options);
+    await checkRequired(this.blobs, links.required, what);
+    await this.putBlob(descriptor, () => [bytes], { signal });
+    const edit = async (index: LayoutIndex) => {
+      // Somebody may have removed some of it while this waited; from here on nobody does.
+      await checkRequired(this.blobs, links.required, what);
+      if ((await this.blobs.stat(digest)) === undefined)
+        await this.putBlob(descriptor, () => [bytes], { signal });
+      return tags.reduce(
+        (last, tag) => withTag(last, tag, descriptor),
+        withManifest(index, descriptor),
+      );
+    };
+    await this.indexFile.update(edit, { signal });
+    this.#links.keep(descriptor, links);
+    this.#referrers.learn(digest, links);
     return descriptor;
   }
 
   /** Takes a tag away; its manifest stays, by digest. False when there was no such tag. */
   async deleteTag(tag: string, options?: Abortable): Promise<boolean> {
-    return this.#edit((index) => withoutTag(index, tag), options);
+    let deleted = false;
+    const edit = (index: LayoutIndex) => {
+      const after = withoutTag(index, tag);
+      deleted = after !== index;
+      return after;
+    };
+    await this.indexFile.update(edit, { signal: options?.signal });
+    return deleted;
   }
 
-  /** Removes a manifest and every tag it has. False when index.json did not list it. */
-  async deleteManifest(digest: Digest, options?: Abortable): Promise<boolean> {
-    return this.#edit(async (index) => {
-      const rest = withoutManifest(index, digest);
-      if (rest === index) return index;
-      const kept = listManifests(rest);
-      if (!(await isNamedByIndex(this.blobs, digest, kept))) await this.blobs.remove(digest);
-      return rest;
-    }, options);
+  /**
+   * Removes a manifest and every tag it has. False when it was not there. Rejects with
+   * REGISTRY_UNSUPPORTED while another manifest needs it, such as an image index.
+   */
+  async deleteManifest(digest: ContentDigest, options?: Abortable): Promise<boolean> {
+    return removeManifest(this.#place(), digest, options);
   }
 
-  async statBlob(digest: Digest, options?: Abortable): Promise<number | undefined> {
+  /**
+   * Removes a blob. False when it was not there. Rejects with REGISTRY_UNSUPPORTED while a manifest
+   * needs it, and for manifests. Who has opened it may read on.
+   */
+  async deleteBlob(digest: ContentDigest, options?: Abortable): Promise<boolean> {
+    return removeBlob(this.#place(), digest, options);
+  }
+
+  async statBlob(digest: ContentDigest, options?: Abortable): Promise<number | undefined> {
     options?.signal?.throwIfAborted();
-    return this.blobs.stat(digest);
+    return claimBlob(this.blobs, digest);
   }
 
   /** Opens a blob for reading at any position; undefined when it is not there. */
-  async openBlob(digest: Digest): Promise<OpenedBlob | undefined> {
+  async openBlob(digest: ContentDigest): Promise<OpenedBlob | undefined> {
     return this.blobs.open(digest);
   }
 
   async *readBlob(
-    digest: Digest,
+    digest: ContentDigest,
     options?: Abortable & { readonly range?: ByteRange | undefined },
   ): AsyncGenerator<Uint8Array> {
     options?.signal?.throwIfAborted();
@@ -143,13 +211,14 @@ export class OciLayout implements Repository {
   }
 
   async putBlob(
-    blob: { readonly digest: Digest; readonly size: number },
+    blob: { readonly digest: ContentDigest; readonly size: number },
     body: BlobBody,
     options?: Abortable,
   ): Promise<void> {
     options?.signal?.throwIfAborted();
     // Who renamed it may have died before its sync, so being there is not yet being durable.
-    if ((await this.blobs.stat(blob.digest)) === blob.size) return this.blobs.sync();
+    if ((await claimBlob(this.blobs, blob.digest)) === blob.size)
+      return this.blobs.sync(blob.digest);
     await using ingest = this.startIngest();
     await ingest.append(atMost(body(), blob, this.name), options);
     await ingest.commit(blob);
@@ -161,43 +230,40 @@ export class OciLayout implements Repository {
   }
 
   /** Hard-links a blob from the layout called `oci:DIR`; false when it must be written. */
-  async mountBlob(digest: Digest, fromRepository: string, options?: Abortable): Promise<boolean> {
+  async mountBlob(
+    digest: ContentDigest,
+    fromRepository: string,
+    options?: Abortable,
+  ): Promise<boolean> {
     options?.signal?.throwIfAborted();
-    if ((await this.blobs.stat(digest)) !== undefined) return true;
+    if ((await claimBlob(this.blobs, digest)) !== undefined) return true;
     if (!fromRepository.startsWith("oci:")) return false;
     return this.linkBlob(digest, createBlobFolder(fromRepository.slice("oci:".length)));
   }
 
   /** Hard-links a blob from another layout's folder, durably; false when it must be written. */
-  async linkBlob(digest: Digest, from: BlobFolder): Promise<boolean> {
-    return this.blobs.link(digest, from);
+  async linkBlob(digest: ContentDigest, from: BlobFolder): Promise<boolean> {
+    return linkClaimed(this.blobs, digest, from);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.indexFile.settle();
     await this.uploads.removeIfEmpty();
   }
 
-  async #edit(
-    change: (index: LayoutIndex) => LayoutIndex | Promise<LayoutIndex>,
-    options: Abortable | undefined,
-  ): Promise<boolean> {
-    let changed = false;
-    await this.indexFile.update(async (index) => {
-      const after = await change(index);
-      changed = after !== index;
-      return after;
-    }, options);
-    return changed;
+  #place() {
+    return { name: this.name, indexFile: this.indexFile, blobs: this.blobs, links: this.#links };
   }
 
-  #checkReference(reference: string, bytes: Uint8Array): Digest {
-    const digest = digestOf(bytes);
-    if (isDigest(reference) && reference !== digest)
+  #checkReference(reference: string, bytes: Uint8Array): ContentDigest {
+    const algorithm = isContentDigest(reference) ? digestAlgorithm(reference) : "sha256";
+    const digest = contentDigestOf(bytes, algorithm);
+    if (isContentDigest(reference) && reference !== digest)
       throw new ModelError(
         "DIGEST_MISMATCH",
         `manifest ${reference} for ${this.name}: the bytes given are ${digest}`,
       );
-    if (!isDigest(reference) && !isTag(reference))
+    if (!isContentDigest(reference) && !isTag(reference))
       throw new ModelError(
         "INVALID_REFERENCE",
         `${JSON.stringify(reference.slice(0, 200))} is no tag and no digest`,
@@ -215,7 +281,7 @@ export class OciLayout implements Repository {
 /** Ends a body that is too long before it fills the disk. */
 async function* atMost(
   pieces: Pieces,
-  blob: { readonly digest: Digest; readonly size: number },
+  blob: { readonly digest: ContentDigest; readonly size: number },
   name: string,
 ): AsyncGenerator<Uint8Array> {
   let taken = 0;

@@ -1,6 +1,6 @@
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { isModelError, ModelError } from "../../core/errors.ts";
-import type { Descriptor } from "../descriptor.ts";
+import type { ContentDescriptor } from "../descriptor.ts";
 import { maxManifestBytes } from "../manifest.ts";
 import { type BlobFolder, readPieces } from "./blob-folder.ts";
 import { type ManifestLinks, parseManifestLinks } from "./manifest-links.ts";
@@ -9,7 +9,7 @@ import { MissingBlobs } from "./missing-blobs.ts";
 /** Reads a manifest's file, unchecked; undefined when there is none, INVALID_MANIFEST above 4 MiB. */
 export async function readManifestFile(
   blobs: BlobFolder,
-  digest: Digest,
+  digest: ContentDigest,
 ): Promise<Buffer | undefined> {
   await using blob = await blobs.open(digest);
   if (blob === undefined) return undefined;
@@ -27,7 +27,7 @@ export async function readManifestFile(
 /** The links of a blob that is a manifest; undefined for any other content. */
 export async function readManifestLinks(
   blobs: BlobFolder,
-  digest: Digest,
+  digest: ContentDigest,
 ): Promise<ManifestLinks | undefined> {
   const size = await blobs.stat(digest);
   if (size === undefined || size > maxManifestBytes) return undefined;
@@ -43,8 +43,8 @@ export async function readManifestLinks(
 /** A manifest that only an image index names is not in index.json; its file says what it is. */
 export async function resolveUnlisted(
   blobs: BlobFolder,
-  digest: Digest,
-): Promise<Descriptor | undefined> {
+  digest: ContentDigest,
+): Promise<ContentDescriptor | undefined> {
   const links = await readManifestLinks(blobs, digest);
   const size = await blobs.stat(digest);
   if (size === undefined || links === undefined) return undefined;
@@ -57,10 +57,10 @@ export async function resolveUnlisted(
  */
 export async function checkRequired(
   blobs: BlobFolder,
-  required: readonly Descriptor[],
+  required: readonly ContentDescriptor[],
   what: string,
 ): Promise<void> {
-  const missing: Digest[] = [];
+  const missing: ContentDigest[] = [];
   for (const { digest, size } of required) {
     const found = await blobs.stat(digest);
     if (found === undefined) missing.push(digest);
@@ -71,18 +71,4 @@ export async function checkRequired(
       );
   }
   if (missing.length > 0) throw new MissingBlobs(what, missing);
-}
-
-/** Tells whether one of `listed` is an image index that names the manifest. */
-export async function isNamedByIndex(
-  blobs: BlobFolder,
-  digest: Digest,
-  listed: readonly Descriptor[],
-): Promise<boolean> {
-  for (const { digest: holder, mediaType } of listed) {
-    if (!/index|manifest\.list/.test(mediaType)) continue;
-    const links = await readManifestLinks(blobs, holder);
-    if (links?.required.some((child) => child.digest === digest)) return true;
-  }
-  return false;
 }

@@ -1,7 +1,12 @@
 import { isRecord } from "../../core/chunk-index.ts";
 import { ModelError } from "../../core/errors.ts";
 import { parseJson } from "../../core/json.ts";
-import { type Descriptor, readAnnotations, readDescriptor } from "../descriptor.ts";
+import {
+  type ContentDescriptor,
+  isForeign,
+  readAnnotations,
+  readContentDescriptor,
+} from "../descriptor.ts";
 import { maxManifestBytes } from "../manifest.ts";
 import { mediaTypes } from "../media-types.ts";
 
@@ -16,9 +21,11 @@ export interface ManifestLinks {
   /** As a referrers list shows it: `artifactType`, or else the config's media type. */
   readonly artifactType: string | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
-  readonly subject: Descriptor | undefined;
+  readonly subject: ContentDescriptor | undefined;
   /** Config, layers and an index's manifests: what must be there before it. */
-  readonly required: readonly Descriptor[];
+  readonly required: readonly ContentDescriptor[];
+  /** An image index's manifests; empty for any other manifest. */
+  readonly manifests: readonly ContentDescriptor[];
 }
 
 /** Reads the links of a manifest from outside; throws INVALID_MANIFEST naming `what`. */
@@ -32,17 +39,21 @@ export function parseManifestLinks(bytes: Uint8Array, what: string): ManifestLin
   if (manifests !== undefined && (config !== undefined || layers !== undefined))
     throw refuse("is an image index and an image manifest at once");
   const read = (raw: unknown, name: string) => {
-    const descriptor = readDescriptor(raw);
-    if (descriptor === undefined) throw refuse(`${name} is no sha256 descriptor`);
+    const descriptor = readContentDescriptor(raw);
+    if (descriptor === undefined)
+      throw refuse(`${name} is no descriptor with a sha256 or sha512 digest`);
     return descriptor;
   };
   const readList = (raw: unknown, name: string) => {
     if (!Array.isArray(raw) || raw.length > maxLinks)
       throw refuse(`${name} is not a list of at most ${maxLinks}`);
-    return raw.filter(isHeldHere).map((entry, at) => read(entry, `${name} ${at}`));
+    return raw
+      .filter((entry) => !isRecord(entry) || !isForeign(entry))
+      .map((entry, at) => read(entry, `${name} ${at}`));
   };
   const isIndex = manifests !== undefined;
   const configDescriptor = isIndex ? undefined : read(config, "config");
+  const children = isIndex ? readList(manifests, "manifests") : [];
   return {
     mediaType: typeof mediaType === "string" ? mediaType : shapeType(isIndex),
     statesMediaType: typeof mediaType === "string",
@@ -50,16 +61,9 @@ export function parseManifestLinks(bytes: Uint8Array, what: string): ManifestLin
     annotations: readAnnotations(root["annotations"]),
     subject: subject === undefined ? undefined : read(subject, "subject"),
     required:
-      configDescriptor === undefined
-        ? readList(manifests, "manifests")
-        : [configDescriptor, ...readList(layers, "layers")],
+      configDescriptor === undefined ? children : [configDescriptor, ...readList(layers, "layers")],
+    manifests: children,
   };
-}
-
-/** Foreign layers have `urls` where they are found instead (image-spec 1.1, descriptor.md). */
-function isHeldHere(raw: unknown): boolean {
-  const urls = isRecord(raw) ? raw["urls"] : undefined;
-  return !Array.isArray(urls) || urls.length === 0;
 }
 
 function shapeType(isIndex: boolean): string {

@@ -1,4 +1,4 @@
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import { type Answer, discard } from "./http/answer.ts";
@@ -10,9 +10,9 @@ export interface BlobLocations {
    * Where a range starts to arrive: from where the blob is known to lie, else by way of the registry.
    * Of several calls for a blob that nobody asked for yet, one asks the registry.
    */
-  open(digest: Digest, call: Call): Promise<Answer>;
+  open(digest: ContentDigest, call: Call): Promise<Answer>;
   /** Where the blob lies: `call.url` itself, or another place that wants no credentials. */
-  locate(digest: Digest, call: Call): Promise<URL>;
+  locate(digest: ContentDigest, call: Call): Promise<URL>;
 }
 
 const maxKnown = 1024;
@@ -21,13 +21,13 @@ const staleStatuses = new Set([400, 401, 403, 404, 410]);
 
 export function createBlobLocations(session: Session): BlobLocations {
   /** A place apart from the registry; undefined where it serves the blob itself, or failed to say. */
-  const places = new Map<Digest, Promise<URL | undefined>>();
+  const places = new Map<ContentDigest, Promise<URL | undefined>>();
   /** Whether the registry served what it was asked for last itself: then nobody waits for anybody. */
   let servesItself = false;
   /** The first question; what it brings spares a registry that serves blobs itself all others. */
   let first: Promise<unknown> | undefined;
 
-  function note(digest: Digest, place: Promise<URL | undefined>): void {
+  function note(digest: ContentDigest, place: Promise<URL | undefined>): void {
     const [oldest] = places.size >= maxKnown ? places.keys() : [];
     if (oldest !== undefined) places.delete(oldest);
     places.set(digest, place);
@@ -35,7 +35,7 @@ export function createBlobLocations(session: Session): BlobLocations {
 
   /** Asks the registry; others who want the same blob meanwhile wait for what it says. */
   async function ask<T>(
-    digest: Digest,
+    digest: ContentDigest,
     asked: () => Promise<{ readonly url: URL; readonly result: T }>,
   ): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<URL | undefined>();
@@ -53,7 +53,7 @@ export function createBlobLocations(session: Session): BlobLocations {
     }
   }
 
-  function forget(digest: Digest, known: Promise<URL | undefined> | undefined): void {
+  function forget(digest: ContentDigest, known: Promise<URL | undefined> | undefined): void {
     if (places.get(digest) === known) places.delete(digest);
   }
 

@@ -1,4 +1,4 @@
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
 import type { BlobLocator, BlobReader, ByteRange } from "../../oci/repository.ts";
@@ -24,7 +24,7 @@ export function createBlobReader(session: Session): BlobReader & BlobLocator {
       const what = `blob ${digest} of ${session.host}/${session.repository}`;
       const call = blobCall(session, digest, { at: 0, end: 1, what, signal });
       const url = await retrying(session.retry, signal, () => locations.locate(digest, call));
-      return session.describeGet(url, signal);
+      return session.describe({ method: "GET", url, signal });
     },
 
     async *readBlob(digest, options = {}) {
@@ -81,7 +81,7 @@ function checkRange(range: ByteRange | undefined, what: string): void {
     throw new ModelError("INVALID_ARGUMENT", `${what}: the range is not made of whole bytes`);
 }
 
-function blobCall(session: Session, digest: Digest, span: Span & Abortable): Call {
+function blobCall(session: Session, digest: ContentDigest, span: Span & Abortable): Call {
   const { at, end, what, signal } = span;
   const isWhole = at === 0 && end === undefined;
   const range = `bytes=${at}-${end === undefined ? "" : end - 1}`;

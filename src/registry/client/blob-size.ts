@@ -1,4 +1,4 @@
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
 import { parseContentRange } from "./content-range.ts";
@@ -12,7 +12,7 @@ import type { Session } from "./session.ts";
  */
 export async function readBlobSize(
   session: Session,
-  digest: Digest,
+  digest: ContentDigest,
   { signal }: Abortable,
 ): Promise<number | undefined> {
   const what = `blob ${digest} of ${session.host}/${session.repository}`;

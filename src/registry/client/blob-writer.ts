@@ -1,17 +1,17 @@
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
 import { isModelError, ModelError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/progress.ts";
-import type { BlobBody, BlobWriter } from "../../oci/repository.ts";
+import type { BlobBody, BlobReceiver, BlobWriter } from "../../oci/repository.ts";
 import { repositoryScope } from "./auth/scope.ts";
 import { type Answer, discard, header } from "./http/answer.ts";
 import { refusal } from "./http/refusal.ts";
 import { RequestFailure } from "./http/request-failure.ts";
 import { retrying } from "./http/retry.ts";
-import type { Session } from "./session.ts";
+import type { Call, Session } from "./session.ts";
 import { createUploadBody, type UploadBody } from "./upload-body.ts";
 
 interface Blob {
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly size: number;
 }
 
@@ -19,13 +19,24 @@ interface Blob {
 const lostSession = [404, 410, 416];
 
 /** Writes blobs of one repository: POST, then one PUT (distribution-spec 1.1, "POST then PUT"). */
-export function createBlobWriter(session: Session): BlobWriter {
+export function createBlobWriter(session: Session): BlobWriter & BlobReceiver {
   return {
     async putBlob(blob, body, options = {}) {
       const failure = await retrying(session.retry, options.signal, () =>
         upload(session, blob, body, options),
       );
       if (failure !== undefined) throw failure.error;
+    },
+    async receiveBlob(blob, send, { signal } = {}) {
+      const what = `blob ${blob.digest} to ${session.host}/${session.repository}`;
+      const url = await retrying(session.retry, signal, () =>
+        openUpload(session, blob, { what, signal }),
+      );
+      const terms = await session.describe({ method: "PUT", url, signal });
+      if (terms === undefined) return false;
+      const headers = { ...terms.headers, "content-type": "application/octet-stream" };
+      const status = await send({ ...terms, headers, commitMs: session.commitMs });
+      return status === 201 || status === 204;
     },
     mountBlob: (digest, fromRepository, options = {}) =>
       retrying(session.retry, options.signal, () =>
@@ -42,18 +53,7 @@ async function upload(
   { signal }: Abortable,
 ): Promise<UploadBody["failure"]> {
   const what = `blob ${blob.digest} to ${session.host}/${session.repository}`;
-  const opened = await session.call({
-    method: "POST",
-    url: session.url("blobs/uploads/"),
-    headers: { "content-length": "0" },
-    accept: [202],
-    what,
-    signal,
-  });
-  await discard(opened);
-  const location = uploadLocation(session, opened, what);
-  // By hand: URLSearchParams would write the registry's own parameters anew, which may be signed.
-  location.search += `${location.search === "" ? "?" : "&"}digest=${blob.digest}`;
+  const location = await openUpload(session, blob, { what, signal });
   const source = createUploadBody(body, {
     ...blob,
     what,
@@ -85,6 +85,28 @@ async function upload(
   }
 }
 
+/** Opens an upload session; resolves to where one PUT brings all of the blob. */
+async function openUpload(
+  session: Session,
+  blob: Blob,
+  { what, signal }: Pick<Call, "what" | "signal">,
+): Promise<URL> {
+  const opened = await session.call({
+    method: "POST",
+    url: session.url("blobs/uploads/"),
+    headers: { "content-length": "0" },
+    counts: "free", // Registries count the blobs that are put.
+    accept: [202],
+    what,
+    signal,
+  });
+  await discard(opened);
+  const location = uploadLocation(session, opened, what);
+  // By hand: URLSearchParams would write the registry's own parameters anew, which may be signed.
+  location.search += `${location.search === "" ? "?" : "&"}digest=${blob.digest}`;
+  return location;
+}
+
 async function sessionLost(answer: Answer, what: string): Promise<RequestFailure> {
   const { message, code, hint } = await refusal(answer, { what });
   return new RequestFailure(code, `${message} (the upload session was lost)`, {
@@ -97,7 +119,11 @@ async function sessionLost(answer: Answer, what: string): Promise<RequestFailure
  * Where the upload goes on. A registry behind a proxy may leave out its port or its TLS: the same
  * host without a port means the registry itself.
  */
-function uploadLocation(session: Session, answer: Answer, what: string): URL {
+export function uploadLocation(
+  session: Session,
+  answer: Pick<Answer, "headers" | "url">,
+  what: string,
+): URL {
   const text = header(answer, "location");
   const refuse = (why: string) =>
     new ModelError("REGISTRY_PROTOCOL", `${what}: ${answer.url.host} opened an upload ${why}`);
@@ -114,7 +140,7 @@ function uploadLocation(session: Session, answer: Answer, what: string): URL {
 
 async function mount(
   session: Session,
-  digest: Digest,
+  digest: ContentDigest,
   fromRepository: string,
   { signal }: Abortable,
 ): Promise<boolean> {

@@ -5,7 +5,7 @@ import { type AuthFile, parseAuthFile, readAuthFile } from "./auth/auth-file.ts"
 import { findAsKubelet } from "./auth/auth-keys.ts";
 import type { Credential, CredentialSource } from "./auth/credential.ts";
 import { askCredentialProgram } from "./auth/credential-program.ts";
-import { hubCredentialKey, isDockerHub } from "./endpoint.ts";
+import { credentialKey } from "./endpoint.ts";
 
 /** Credentials that a caller has, rather than its surroundings. */
 export type ExplicitCredential =
@@ -92,13 +92,23 @@ function registryToken(token: string, origin: string): Credential {
   return { kind: "registry-token", token, origin };
 }
 
+/** Docker's own file: the one that logins are written to. */
+export function dockerConfigFile(environment: CredentialSourceOptions["environment"]): string {
+  const folder = environment["DOCKER_CONFIG"] || join(homeOf(environment), ".docker");
+  return join(folder, "config.json");
+}
+
+function homeOf(environment: CredentialSourceOptions["environment"]): string {
+  return environment["HOME"] || homedir();
+}
+
 function authFilePaths({ dockerConfigPath, environment }: CredentialSourceOptions): string[] {
   if (dockerConfigPath !== undefined) return [dockerConfigPath];
-  const home = environment["HOME"] || homedir();
+  const home = homeOf(environment);
   const runtime = environment["XDG_RUNTIME_DIR"];
   const podman = environment["REGISTRY_AUTH_FILE"];
   return [
-    join(environment["DOCKER_CONFIG"] || join(home, ".docker"), "config.json"),
+    dockerConfigFile(environment),
     ...(podman ? [podman] : []),
     ...(runtime ? [join(runtime, "containers", "auth.json")] : []),
     join(environment["XDG_CONFIG_HOME"] || join(home, ".config"), "containers", "auth.json"),
@@ -113,8 +123,7 @@ async function lookUp(
 ): Promise<Credential | undefined> {
   const program = file.program(host, repository) ?? file.defaultProgram;
   if (program !== undefined) {
-    const server = isDockerHub(host) ? hubCredentialKey : host;
-    const found = await askCredentialProgram(program, server, { environment });
+    const found = await askCredentialProgram(program, credentialKey(host), { environment });
     if (found !== undefined) return found;
   }
   return file.entry(host, repository);

@@ -5,11 +5,16 @@ const hubName = "docker.io";
 const hubApiHost = `registry-1.${hubName}`;
 const hubNames: readonly string[] = [hubName, `index.${hubName}`, hubApiHost];
 /** The key under which Docker's tools file Docker Hub's credentials. */
-export const hubCredentialKey: string = `https://index.${hubName}/v1/`;
+const hubCredentialKey = `https://index.${hubName}/v1/`;
 
 /** Tells whether `host` is one of Docker Hub's names. */
 export function isDockerHub(host: string): boolean {
   return hubNames.includes(host.toLowerCase());
+}
+
+/** The key under which Docker's tools file a host's credentials. */
+export function credentialKey(host: string): string {
+  return isDockerHub(host) ? hubCredentialKey : host;
 }
 
 /**

@@ -1,17 +1,23 @@
 import { ModelError } from "../../core/errors.ts";
 import { hostAndPort, type NetworkGuard } from "../../core/network/network-guard.ts";
 import { isRepository } from "../../core/reference.ts";
-import type { BlobLocator, Repository } from "../../oci/repository.ts";
+import type { BlobLocator, BlobReceiver, Repository } from "../../oci/repository.ts";
+import type { RegistryProfile } from "../profiles.ts";
 import { createAuthorizer } from "./auth/authorizer.ts";
 import type { CredentialSource } from "./auth/credential.ts";
 import { createForwarder, type Forwarded } from "./auth/forwarded.ts";
 import { createBlobReader } from "./blob-reader.ts";
 import { createBlobWriter } from "./blob-writer.ts";
 import { registryOrigin } from "./endpoint.ts";
+import { createPace, type PaceReport } from "./http/pace.ts";
 import type { RetryOptions } from "./http/retry.ts";
-import { openWire, type RequestCounts } from "./http/wire.ts";
-import { createManifests } from "./manifests.ts";
-import { createSession } from "./session.ts";
+import { openWire, type RequestCounts, type Wire } from "./http/wire.ts";
+import { createManifestReader } from "./manifests/manifest-reader.ts";
+import { createManifestRemover } from "./manifests/manifest-remover.ts";
+import { createManifestWriter } from "./manifests/manifest-writer.ts";
+import { createReferrerReader } from "./referrers/referrer-list.ts";
+import { createReferrersTags } from "./referrers/referrers-tags.ts";
+import { createSession, type Session } from "./session.ts";
 import { listTags } from "./tag-list.ts";
 import { type RegistryTimeouts, readTimeouts } from "./timeouts.ts";
 
@@ -44,22 +50,34 @@ export interface RegistryRepositoryOptions {
   readonly guard?: NetworkGuard | undefined;
   /** Whether tokens must allow pushing. Default false. */
   readonly writes?: boolean | undefined;
+  /** What is known of the registry; paces requests. Default: nothing. */
+  readonly profile?: RegistryProfile | undefined;
+  /** Told once of each reason that requests have to wait for. */
+  readonly onPaced?: ((reason: string) => void) | undefined;
+  /** In what time the profile's requests are counted, in milliseconds. Default: a minute. */
+  readonly paceWindowMs?: number | undefined;
 }
 
-/** A repository of a registry; `requests` counts what it cost. */
+/** A repository of a registry; `requests` counts what it cost, `pace` what it had to wait. */
 export type RegistryRepository = Repository &
-  BlobLocator & {
+  BlobLocator &
+  BlobReceiver & {
     readonly requests: RequestCounts;
+    readonly pace: PaceReport;
   };
 
-/**
- * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with
- * INVALID_ARGUMENT for a host, CA, proxy or guard that cannot be read and for a timeout that is no time to
- * wait, INVALID_REFERENCE for a repository name. Disposing it ends what is in flight.
- */
-export async function openRegistryRepository(
+/** What requests to one repository go through; disposing the wire ends what is in flight. */
+export interface OpenedSession {
+  readonly session: Session;
+  readonly wire: Wire;
+  readonly pace: PaceReport;
+  readonly credentials: CredentialSource | undefined;
+}
+
+/** Opens the way to one repository without the repository. Rejects like `openRegistryRepository`. */
+export async function openRegistrySession(
   options: RegistryRepositoryOptions,
-): Promise<RegistryRepository> {
+): Promise<OpenedSession> {
   const { host, repository } = options;
   if (!isRepository(repository))
     throw new ModelError(
@@ -69,7 +87,11 @@ export async function openRegistryRepository(
   const origin = registryOrigin(host, options.plainHttp);
   const { guard } = options;
   const { commitMs, ...timeouts } = readTimeouts(options.timeouts);
+  const retry = options.retry ?? {};
+  const { profile, onPaced: onReason, paceWindowMs: windowMs } = options;
+  const pace = createPace({ origin, profile, retry, onReason, windowMs });
   const wire = await openWire({
+    pace,
     ca: options.ca,
     environment: options.environment ?? {},
     userAgent: options.userAgent ?? "ballast",
@@ -90,14 +112,32 @@ export async function openRegistryRepository(
     writes: options.writes ?? false,
     wire,
     authorizer,
-    retry: options.retry ?? {},
+    retry,
     commitMs,
     stallMs: timeouts.bodyMs,
   });
+  return { session, wire, pace, credentials };
+}
+
+/**
+ * Opens one repository over OCI distribution-spec 1.1. Nothing is sent yet. Rejects with
+ * INVALID_ARGUMENT for a host, CA, proxy or guard that cannot be read and for a timeout that is no time to
+ * wait, INVALID_REFERENCE for a repository name. Disposing it ends what is in flight.
+ */
+export async function openRegistryRepository(
+  options: RegistryRepositoryOptions,
+): Promise<RegistryRepository> {
+  const { host, repository } = options;
+  const { session, wire, pace } = await openRegistrySession(options);
+  const referrersTags = createReferrersTags(session);
   return {
     name: `${host}/${repository}`,
     requests: wire.requests,
-    ...createManifests(session),
+    pace,
+    ...createManifestReader(session),
+    ...createManifestWriter(session, referrersTags),
+    ...createManifestRemover(session, referrersTags),
+    ...createReferrerReader(session, referrersTags),
     ...createBlobReader(session),
     ...createBlobWriter(session),
     listTags: (listOptions) => listTags(session, listOptions),

@@ -1,10 +1,10 @@
 import { ModelError } from "../../core/errors.ts";
 import type { BlobLocation } from "../../oci/repository.ts";
-import type { Authorizer, Pass } from "./auth/authorizer.ts";
+import type { Authorizer, Pass, Purpose } from "./auth/authorizer.ts";
 import { isTooNarrow } from "./auth/challenge.ts";
 import { repositoryScope, type Scope } from "./auth/scope.ts";
 import { type Answer, discard, header } from "./http/answer.ts";
-import { refusal } from "./http/refusal.ts";
+import { type Removed, refusal } from "./http/refusal.ts";
 import { RequestFailure } from "./http/request-failure.ts";
 import type { RetryOptions } from "./http/retry.ts";
 import type { Wire, WireRequest } from "./http/wire.ts";
@@ -20,6 +20,8 @@ export interface Call extends WireRequest {
    * `restart` rejects with a temporary failure, for requests whose forerunners must be redone too.
    */
   readonly onExpiry?: "resend" | "restart" | undefined;
+  /** What the request takes away, if anything. */
+  readonly removes?: Removed | undefined;
 }
 
 /** The one way to talk to one repository of one registry: credentials and redirects are its part. */
@@ -44,15 +46,22 @@ export interface Session {
   /** One try at a URL that a redirect led to earlier: no credentials, any status resolves. */
   callElsewhere(call: Call): Promise<Answer>;
   /**
+   * One try with credentials where any status resolves, for who wants to know what a registry says.
+   * Redirects of reads are followed unless `follow` is false. Rejects when nobody is let in.
+   */
+  exchange(call: Omit<Call, "accept">, options?: { readonly follow?: boolean }): Promise<Answer>;
+  /**
    * Where a call leads: to `call.url` itself, or to where it is redirected, which nothing is sent to.
    * One try; rejects like `call`.
    */
   locate(call: Call): Promise<URL>;
   /**
-   * What a GET of `url` by somebody else must send and trust; it counts as a request. Undefined where
-   * that goes through a proxy, or is known to need HTTP/2.
+   * What a request by somebody else must send and trust; it counts as one. Undefined where that goes
+   * through a proxy, or is known to need HTTP/2.
    */
-  describeGet(url: URL, signal?: AbortSignal): Promise<BlobLocation | undefined>;
+  describe(
+    request: Pick<Call, "url" | "signal"> & { readonly method: "GET" | "PUT" },
+  ): Promise<BlobLocation | undefined>;
 }
 
 export interface SessionOptions {
@@ -70,22 +79,23 @@ export interface SessionOptions {
 const maxRedirects = 5;
 /** How often in a row a request is sent while nobody is let in. */
 const maxUseless = 2;
-/** How often a request is sent in all while passes end under it. */
-const maxSent = 10;
+/** How often a request is sent in all while passes end under it that let others in. */
+const maxSent = 100;
 
 export function createSession(options: SessionOptions): Session {
   const { host, repository, origin, wire, authorizer } = options;
   const scopes = [repositoryScope(repository, options.writes)];
-  /** Requests that the registry let in. */
-  let letIn = 0;
+  /** Requests that the registry let in, by what they were for. */
+  const letIn = { reading: 0, writing: 0 };
 
   async function sendWith(pass: Pass, call: Call, url: URL): Promise<Answer> {
     const { header: authorization } = pass;
     const headers = { ...call.headers, ...(authorization === undefined ? {} : { authorization }) };
     const answer = await wire.send("registry", { ...call, url, headers });
     if (answer.status < 400 || answer.status === 404) {
-      pass.worked = true;
-      letIn += 1;
+      const purpose = purposeOf(call);
+      pass.workedFor.add(purpose);
+      letIn[purpose] += 1;
     }
     return answer;
   }
@@ -93,21 +103,22 @@ export function createSession(options: SessionOptions): Session {
   /**
    * Sends with credentials, and renews those that a 401 refuses. A pass that let somebody in has only
    * ended, as the next one may before this request is sent with it, or anybody else's: as long as
-   * somebody gets in, that is no refusal for good.
+   * somebody gets in for the same purpose, that is no refusal for good.
    */
   async function authorized(call: Call, url: URL): Promise<Answer> {
     const { signal, what } = call;
     const wanted = call.scopes ?? scopes;
     let pass = await authorizer.authorize(wanted, signal);
-    let seen = letIn;
+    const purpose = purposeOf(call);
+    let seen = letIn[purpose];
     let useless = 0;
     let isLast = false;
     for (let sent = 1; ; sent += 1) {
       const answer = await sendWith(pass, call, url);
       if (answer.status !== 401) return answer;
       await discard(answer);
-      useless = pass.worked || letIn > seen ? 0 : useless + 1;
-      seen = letIn;
+      useless = pass.workedFor.has(purpose) || letIn[purpose] > seen ? 0 : useless + 1;
+      seen = letIn[purpose];
       isLast ||= useless === maxUseless || sent === maxSent || (sent > 1 && isTooNarrow(answer));
       if (isLast) throw authorizer.refused(answer, what);
       const next = await authorizer.renew(answer, pass, wanted, signal);
@@ -145,6 +156,7 @@ export function createSession(options: SessionOptions): Session {
       what: call.what,
       anonymousHint: authorizer.anonymousHint(),
       namesBlobs: call.method === "PUT",
+      removes: call.removes,
     });
   }
 
@@ -159,6 +171,11 @@ export function createSession(options: SessionOptions): Session {
     url: (path) => new URL(`/v2/${repository}/${path}`, origin),
     call: async (call) => accepted(call, await followed(call, true)),
     callElsewhere: (call) => followed(call, false),
+    exchange(call, { follow = true } = {}) {
+      const any = { ...call, accept: [] };
+      if (follow || call.url.origin !== origin.origin) return followed(any, true);
+      return authorized(any, call.url);
+    },
     async locate(call) {
       const answer = await authorized(call, call.url);
       const location = redirectLocation(call, answer);
@@ -166,16 +183,22 @@ export function createSession(options: SessionOptions): Session {
       await discard(answer);
       return location === undefined ? call.url : redirectTarget(location, call.url, call.what);
     },
-    async describeGet(url, signal) {
+    async describe(request) {
+      const { url, signal } = request;
       const isRegistry = url.origin === origin.origin;
       const terms = wire.describe(isRegistry ? "registry" : "redirected", url);
       if (terms === undefined) return undefined;
+      await wire.turn(request);
       if (!isRegistry) return { ...terms, url };
       const { headers } = terms;
       const { header: authorization } = await authorizer.authorize(scopes, signal);
       return { ...terms, url, headers: authorization ? { ...headers, authorization } : headers };
     },
   };
+}
+
+function purposeOf({ method }: Call): Purpose {
+  return method === "GET" || method === "HEAD" ? "reading" : "writing";
 }
 
 function redirectLocation(call: Call, answer: Answer): string | undefined {

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from "node:http";
+import type { Batch } from "../../oci/layout/blob-ingest.ts";
+import { BodyGathering } from "./body-gathering.ts";
 import { ProtocolError } from "./errors.ts";
 
 /** How much of a refused body is read away so that the client gets to see why. */
@@ -6,28 +8,30 @@ const drainBytes = 67_108_864;
 const drainMs = 5_000;
 
 /**
- * The pieces of a request's body. Throws a 413 as soon as it is known to exceed `maxBytes`, and
+ * A request's body, batch by batch. Throws a 413 as soon as it is known to exceed `maxBytes`, and
  * whatever the connection fails with when the client goes away in the middle.
  */
-export async function* bodyPieces(
+export async function* bodyBatches(
   request: IncomingMessage,
   maxBytes: number,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Batch> {
   if (Number(request.headers["content-length"] ?? 0) > maxBytes) throw tooLarge(maxBytes);
-  let taken = 0;
   // Destroying the request would cut the connection before a refusal could be sent.
-  for await (const piece of request.iterator({ destroyOnReturn: false })) {
-    if (!(piece instanceof Uint8Array)) throw new TypeError("a request body is bytes");
-    taken += piece.byteLength;
+  using gathering = new BodyGathering(request);
+  let taken = 0;
+  for (;;) {
+    const batch = await gathering.next();
+    if (batch === undefined) return;
+    for (const { byteLength } of batch) taken += byteLength;
     if (taken > maxBytes) throw tooLarge(maxBytes);
-    yield piece;
+    yield batch;
   }
 }
 
 /** A whole small body. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of bodyPieces(request, maxBytes)) pieces.push(piece);
+  for await (const batch of bodyBatches(request, maxBytes)) pieces.push(...batch);
   return Buffer.concat(pieces);
 }
 

@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type BasicAuth, checkAuthorization } from "./auth.ts";
+import type { Socket } from "node:net";
 import { drainBody } from "./body.ts";
 import { type ProtocolError, toProtocolError } from "./errors.ts";
 
@@ -8,12 +9,24 @@ export interface AccessRecord {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
-  /** 499 when the client went away before there was an answer. */
+  /** 499 when the client went away before there was an answer, 408 when it was cut. */
   readonly status: number;
   readonly durationMs: number;
   readonly remoteAddress: string | undefined;
+  /** The account that asked; undefined for nobody in particular. */
+  readonly user: string | undefined;
+  /** Also in the answer, as X-Request-Id. */
+  readonly requestId: string;
+  /** Bytes of request and answer, heads included. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
   /** What the registry itself failed with (status 5xx), or a broken connection. */
   readonly error?: unknown;
+}
+
+/** What is found out about a request while it is answered, for the log. */
+interface RequestFacts {
+  user?: string | undefined;
 }
 
 /** A request to be answered. */
@@ -24,14 +37,13 @@ export interface Incoming {
   /** As sent: neither decoded nor resolved, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
+  readonly facts: RequestFacts;
 }
 
 /** Answers a request in full; what it rejects with becomes the answer while there is none. */
 export type Answerer = (incoming: Incoming) => Promise<void>;
 
 export interface ConversationOptions {
-  /** Everybody is let in without it. */
-  readonly auth?: BasicAuth | undefined;
   /** Called once for each request, when it is answered. Must not throw. */
   readonly onRequest?: ((record: AccessRecord) => void) | undefined;
 }
@@ -40,7 +52,7 @@ export interface ConversationOptions {
 export class Conversation {
   readonly #answerer: Answerer;
   readonly #options: ConversationOptions;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<Promise<void>, ServerResponse>();
   #closing = false;
 
   constructor(answerer: Answerer, options: ConversationOptions) {
@@ -54,7 +66,7 @@ export class Conversation {
     request.on("error", () => undefined);
     response.on("error", () => undefined);
     const work = this.#answer(request, response).catch(() => void response.destroy());
-    this.#running.add(work);
+    this.#running.set(work, response);
     await work;
     this.#running.delete(work);
   }
@@ -64,7 +76,9 @@ export class Conversation {
     this.#closing = true;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = graceMs === Infinity ? undefined : setTimeout(resolve, graceMs);
-    const all = Promise.all([...this.#running].map((work) => work.then(onEach)));
+    for (const response of this.#running.values())
+      if (!response.headersSent) response.setHeader("Connection", "close");
+    const all = Promise.all([...this.#running.keys()].map((work) => work.then(onEach)));
     await Promise.race([all, promise]);
     clearTimeout(timer);
   }
@@ -73,23 +87,31 @@ export class Conversation {
     const { path, query } = splitTarget(request.url ?? "");
     const method = request.method ?? "";
     const startedAt = performance.now();
+    const facts: RequestFacts = {};
     let failure: unknown;
+    let unsent = 499;
+    const requestId = randomUUID();
+    const traffic = startTraffic(request.socket);
+    response.setHeader("X-Request-Id", requestId);
     response.setHeader("Docker-Distribution-Api-Version", "registry/2.0");
     if (this.#closing) response.setHeader("Connection", "close");
     try {
-      checkAuthorization(this.#options.auth, request.headers.authorization);
-      await this.#answerer({ request, response, method, path, query });
+      await this.#answerer({ request, response, method, path, query, facts });
     } catch (error) {
       const refusal = toProtocolError(error);
       failure = refusal === error ? undefined : error;
+      if (refusal.status === 408) unsent = 408;
       await refuse(request, response, refusal);
     }
     this.#options.onRequest?.({
       method,
       path,
-      status: response.headersSent ? response.statusCode : 499,
+      status: response.headersSent ? response.statusCode : unsent,
       durationMs: performance.now() - startedAt,
       remoteAddress: request.socket.remoteAddress,
+      user: facts.user,
+      requestId,
+      ...traffic(),
       ...(failure === undefined ? {} : { error: failure }),
     });
   }
@@ -118,6 +140,19 @@ async function refuse(
   if (request.method !== "HEAD") response.write(body);
   await drainBody(request);
   response.end();
+}
+
+/** What connections had carried when their last request was answered. */
+const carried = new WeakMap<Socket, { readonly bytesIn: number; readonly bytesOut: number }>();
+
+/** Counts what a connection carries for a request, the head that is there already included. */
+function startTraffic(socket: Socket): () => { bytesIn: number; bytesOut: number } {
+  const before = carried.get(socket) ?? { bytesIn: 0, bytesOut: 0 };
+  return () => {
+    const now = { bytesIn: socket.bytesRead, bytesOut: socket.bytesWritten };
+    carried.set(socket, now);
+    return { bytesIn: now.bytesIn - before.bytesIn, bytesOut: now.bytesOut - before.bytesOut };
+  };
 }
 
 /** The path is taken as sent: a URL parser would resolve its `..` before anybody could refuse them. */

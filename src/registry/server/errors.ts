@@ -70,6 +70,12 @@ const answers: Partial<Record<ErrorCode, (message: string) => Answer>> = {
   INVALID_MANIFEST: (message) => [400, { code: "MANIFEST_INVALID", message }],
   NOT_FOUND: () => [404, { code: "NAME_UNKNOWN", message: "no such repository" }],
   NO_SPACE: () => [507, { code: "UNKNOWN", message: "the registry's disk is full" }],
+  REGISTRY_LIMIT: (message) => [507, { code: "UNKNOWN", message }],
+  REGISTRY_UNSUPPORTED: (message) => [
+    405,
+    { code: "UNSUPPORTED", message },
+    { Allow: "GET, HEAD" },
+  ],
   STORE_LOCKED: () => [
     503,
     { code: "TOOMANYREQUESTS", message: "the repository is busy" },

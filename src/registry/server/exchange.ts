@@ -1,27 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ContentBounds } from "./limits.ts";
+import type { RegistryOffers } from "./offers.ts";
 import type { Repositories } from "./repositories.ts";
+import type { SignedBlobs } from "./signed-blobs.ts";
 import type { UploadSessions } from "./upload-sessions.ts";
 
-export interface RegistryLimits {
-  /** Largest blob in bytes; default none. */
-  readonly maxBlobBytes?: number | undefined;
-  /** Uploads open at a time; default 1000. */
-  readonly maxUploads?: number | undefined;
-  /** How long an upload may rest between two requests, in milliseconds; default one hour. */
-  readonly uploadIdleMs?: number | undefined;
-  /** Connections at a time; default 4000. */
-  readonly maxConnections?: number | undefined;
-  /** How long a connection may stay silent, in milliseconds; default five minutes. */
-  readonly connectionIdleMs?: number | undefined;
-  /** How long `close` waits for running requests, in milliseconds; default five seconds. */
-  readonly closeGraceMs?: number | undefined;
-}
-
 /** What all requests of one registry share. */
-interface RegistryState {
+export interface RegistryState extends ContentBounds {
   readonly repositories: Repositories;
   readonly uploads: UploadSessions;
-  readonly maxBlobBytes: number;
+  readonly offers: RegistryOffers;
 }
 
 /** One request and the response to it, as a route sees them. */
@@ -34,6 +22,10 @@ export interface Exchange {
   /** Last part of the path: tag, digest or upload id, NOT checked. */
   readonly reference: string;
   readonly query: URLSearchParams;
+  /** Whether whoever asks may read another repository. */
+  readonly mayRead: (repository: string) => boolean;
+  /** Where readers of a blob are sent on to, unless this is where they were sent. */
+  readonly redirects?: SignedBlobs | undefined;
 }
 
 /** Answers without a body. */
@@ -46,13 +38,14 @@ export function answerEmpty(
   response.writeHead(status, { ...length, ...headers }).end();
 }
 
-/** Answers with bytes; to HEAD with their headers only. */
+/** Answers with bytes, and the status set, which is 200 at first; to HEAD with their headers only. */
 export function answerBytes(
   { response }: Pick<Exchange, "response">,
   bytes: Buffer,
   headers: Readonly<Record<string, string | number>>,
 ): void {
-  response.writeHead(200, { "Content-Length": bytes.byteLength, ...headers }).end(bytes);
+  const { statusCode } = response;
+  response.writeHead(statusCode, { "Content-Length": bytes.byteLength, ...headers }).end(bytes);
 }
 
 /** Answers with a JSON document. */

@@ -7,6 +7,7 @@ export interface SatisfiedRange {
 /**
  * Reads a `Range` header (RFC 9110, section 14.2) against content of `size` bytes. `ignored` means:
  * send all of it, because the header is absent, malformed, of another unit, or asks for several.
+ * One that ends before it begins is refused: who asks for it counts wrong, and would take all.
  */
 export function parseRange(
   header: string | undefined,
@@ -16,7 +17,7 @@ export function parseRange(
   const [, first = "", last = ""] = match ?? [];
   if (first === "" && last === "") return "ignored";
   if (first === "") return suffix(Number(last), size);
-  if (last !== "" && Number(last) < Number(first)) return "ignored";
+  if (last !== "" && Number(last) < Number(first)) return "unsatisfiable";
   const offset = Number(first);
   if (offset >= size) return "unsatisfiable";
   const end = last === "" ? size - 1 : Math.min(Number(last), size - 1);

@@ -1,5 +1,5 @@
 import { isRepository } from "../../core/reference.ts";
-import { getBlob } from "./blobs.ts";
+import { deleteBlob, getBlob } from "./blobs.ts";
 import { ProtocolError } from "./errors.ts";
 import { answerJson, type Exchange } from "./exchange.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
@@ -25,7 +25,7 @@ const table: readonly { readonly pattern: RegExp; readonly methods: Record<strin
       DELETE: cancelUpload,
     },
   },
-  { pattern: /^\/v2\/(.+)\/blobs\/([^/]+)$/, methods: { GET: getBlob } },
+  { pattern: /^\/v2\/(.+)\/blobs\/([^/]+)$/, methods: { GET: getBlob, DELETE: deleteBlob } },
   {
     pattern: /^\/v2\/(.+)\/manifests\/([^/]+)$/,
     methods: { GET: getManifest, PUT: putManifest, DELETE: deleteManifest },
@@ -33,6 +33,9 @@ const table: readonly { readonly pattern: RegExp; readonly methods: Record<strin
   { pattern: /^\/v2\/(.+)\/tags\/list$/, methods: { GET: listTags } },
   { pattern: /^\/v2\/(.+)\/referrers\/([^/]+)$/, methods: { GET: listReferrers } },
 ];
+
+/** What stands before the path where a client sends a whole URL (RFC 9112, section 3.2.2). */
+const absoluteForm = /^https?:\/\/[^/]*/i;
 
 export interface RouteMatch {
   readonly route: Route;
@@ -45,7 +48,7 @@ export interface RouteMatch {
  * that is no endpoint, 405 for a method it has not, 400 NAME_INVALID for a bad repository name.
  */
 export function matchRoute(method: string, rawPath: string): RouteMatch {
-  const path = decodePath(rawPath);
+  const path = decodePath(rawPath.replace(absoluteForm, ""));
   for (const { pattern, methods } of table) {
     const match = pattern.exec(path);
     if (match === null) continue;

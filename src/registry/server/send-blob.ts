@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
-import type { Digest } from "../../core/digest.ts";
+import type { ContentDigest } from "../../core/digest.ts";
+import { requireMatch } from "./conditions.ts";
 import { ProtocolError } from "./errors.ts";
 import { answerEmpty, type Exchange, hasCurrent } from "./exchange.ts";
 import { parseRange, type SatisfiedRange } from "./range.ts";
@@ -8,6 +9,8 @@ import { entityTag } from "./references.ts";
 /** The bytes of a blob, wherever they lie. */
 export interface BlobBytes {
   readonly size: number;
+  /** Whether ranges of it are offered; default true. */
+  readonly hasRanges?: boolean | undefined;
   /**
    * Writes a slice to a response whose head is set, and does not end it. Resolves early when the
    * client goes away.
@@ -18,17 +21,20 @@ export interface BlobBytes {
 /** Answers GET and HEAD with a blob; GET answers one `Range` with 206 (RFC 9110, section 14). */
 export async function sendBlob(
   exchange: Pick<Exchange, "request" | "response">,
-  digest: Digest,
+  digest: ContentDigest,
   blob: BlobBytes,
 ): Promise<void> {
   const { request, response } = exchange;
+  const { hasRanges = true } = blob;
+  requireMatch(exchange, entityTag(digest));
   if (hasCurrent(exchange, entityTag(digest)))
     return answerEmpty(exchange, 304, validators(digest));
-  const range = requestedRange(exchange, digest, blob.size);
+  const range = hasRanges ? requestedRange(exchange, digest, blob.size) : undefined;
   const slice = range ?? { offset: 0, length: blob.size };
   const last = slice.offset + slice.length - 1;
   response.writeHead(range === undefined ? 200 : 206, {
     ...validators(digest),
+    ...(hasRanges ? { "Accept-Ranges": "bytes" } : {}),
     "Content-Type": "application/octet-stream",
     "Content-Length": slice.length,
     ...(range === undefined
@@ -42,7 +48,7 @@ export async function sendBlob(
 /** Only GET has ranges, and `If-Range` must name this very content. */
 function requestedRange(
   { request }: Pick<Exchange, "request">,
-  digest: Digest,
+  digest: ContentDigest,
   size: number,
 ): SatisfiedRange | undefined {
   const condition = request.headers["if-range"];
@@ -58,10 +64,9 @@ function requestedRange(
   );
 }
 
-function validators(digest: Digest): Record<string, string> {
+function validators(digest: ContentDigest): Record<string, string> {
   return {
     "Docker-Content-Digest": digest,
     ETag: entityTag(digest),
-    "Accept-Ranges": "bytes",
   };
 }

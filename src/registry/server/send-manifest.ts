@@ -1,4 +1,5 @@
 import type { FetchedManifest } from "../../oci/repository.ts";
+import { requireMatch } from "./conditions.ts";
 import { answerBytes, answerEmpty, type Exchange, hasCurrent } from "./exchange.ts";
 import { entityTag } from "./references.ts";
 
@@ -9,6 +10,7 @@ export function sendManifest(
 ): void {
   const etag = entityTag(descriptor.digest);
   const headers = { "Docker-Content-Digest": descriptor.digest, ETag: etag };
+  requireMatch(exchange, etag);
   if (hasCurrent(exchange, etag)) answerEmpty(exchange, 304, headers);
   else answerBytes(exchange, bytes, { "Content-Type": descriptor.mediaType, ...headers });
 }

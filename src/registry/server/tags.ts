@@ -8,8 +8,8 @@ export async function listTags(exchange: Exchange): Promise<void> {
   const limit = pageSize(query.get("n"));
   const layout = await requireRepository(state.repositories, repository);
   const last = query.get("last");
-  const all = (await layout.listTags()).toSorted((a, b) => (a < b ? -1 : 1));
-  const rest = last === null ? all : all.filter((tag) => tag > last);
+  const all = await layout.listTags();
+  const rest = (last === null ? all : all.filter((tag) => tag > last)).sort();
   const tags = limit === undefined ? rest : rest.slice(0, limit);
   const end = tags.at(-1);
   const more = limit !== undefined && end !== undefined && tags.length < rest.length;

@@ -1,32 +1,36 @@
-import type { Digest } from "../../core/digest.ts";
-import { isRepository } from "../../core/reference.ts";
+import { type ContentDigest, type DigestAlgorithm, digestAlgorithm } from "../../core/digest.ts";
+import { isModelError } from "../../core/errors.ts";
+import type { BlobIngest } from "../../oci/layout/blob-ingest.ts";
 import type { OciLayout } from "../../oci/layout/layout.ts";
-import { bodyPieces } from "./body.ts";
+import { bodyBatches } from "./body.ts";
 import { ProtocolError } from "./errors.ts";
 import { answerEmpty, type Exchange } from "./exchange.ts";
+import { mountBlob } from "./mount.ts";
 import { parseChunkRange } from "./range.ts";
-import { requireDigest } from "./references.ts";
+import { requireContentDigest } from "./references.ts";
 import type { UploadSession } from "./upload-sessions.ts";
 
 /**
- * POST: opens an upload (202); with `digest` takes the whole blob at once (201); with `mount` and
- * `from` links a blob of another repository (201), or opens an upload when it cannot (202).
+ * POST: opens an upload (202); with `digest` takes the whole blob at once (201); with `mount` links
+ * a blob of another repository (201), or opens an upload when it cannot (202).
  */
 export async function startUpload(exchange: Exchange): Promise<void> {
   const { state, repository, query } = exchange;
-  const digest = query.has("digest") ? requireDigest(query.get("digest")) : undefined;
-  const mount = query.has("mount") ? requireDigest(query.get("mount")) : undefined;
+  const digest = query.has("digest") ? requireContentDigest(query.get("digest")) : undefined;
+  const mount = query.has("mount") ? requireContentDigest(query.get("mount")) : undefined;
+  const algorithm = statedAlgorithm(query.get("digest-algorithm"));
   const layout = await state.repositories.create(repository);
   if (mount !== undefined && (await mountBlob(exchange, layout, mount)))
     return answerCreated(exchange, mount);
-  const session = state.uploads.start(repository, layout);
-  if (digest === undefined) answerSession(exchange, session, 202);
-  else await state.uploads.use(session, () => finish(exchange, session, digest));
+  if (digest !== undefined) return takeWhole(exchange, layout, digest);
+  answerSession(exchange, await state.uploads.start(repository, layout, algorithm), 202);
 }
 
 /** GET: how much of the upload is there. */
 export function getUpload(exchange: Exchange): Promise<void> {
-  answerSession(exchange, findSession(exchange), 204);
+  const session = findSession(exchange);
+  answerSession(exchange, session, 204);
+  exchange.state.uploads.prepare(session);
   return Promise.resolve();
 }
 
@@ -34,9 +38,9 @@ export function getUpload(exchange: Exchange): Promise<void> {
 export async function patchUpload(exchange: Exchange): Promise<void> {
   const { state } = exchange;
   const session = findSession(exchange);
-  await state.uploads.use(session, async () => {
+  await state.uploads.use(session, async (ingest) => {
     checkChunk(exchange, session);
-    await takeBody(exchange, session);
+    await takeBody(exchange, session, ingest);
     answerSession(exchange, session, 202);
   });
 }
@@ -45,18 +49,23 @@ export async function patchUpload(exchange: Exchange): Promise<void> {
 export async function finishUpload(exchange: Exchange): Promise<void> {
   const { state, query } = exchange;
   const session = findSession(exchange);
-  const digest = requireDigest(query.get("digest"));
-  await state.uploads.use(session, async () => {
+  const digest = requireContentDigest(query.get("digest"));
+  await state.uploads.use(session, async (ingest) => {
     checkChunk(exchange, session);
-    await finish(exchange, session, digest);
+    await takeBody(exchange, session, ingest, { isWhole: ingest.size === 0 });
+    try {
+      await ingest.commit({ digest });
+    } finally {
+      await state.uploads.end(session);
+    }
   });
+  answerCreated(exchange, digest);
 }
 
 /** DELETE: gives the upload up. */
 export async function cancelUpload(exchange: Exchange): Promise<void> {
   const { state } = exchange;
-  const session = findSession(exchange);
-  await state.uploads.use(session, () => state.uploads.end(session));
+  await state.uploads.cancel(findSession(exchange));
   answerEmpty(exchange, 204);
 }
 
@@ -64,36 +73,35 @@ function findSession({ state, repository, reference }: Exchange): UploadSession 
   return state.uploads.find(repository, reference);
 }
 
-/** Asks for nothing but the name: the account that reads one repository reads them all. */
-async function mountBlob(
-  { state, query }: Exchange,
+async function takeWhole(
+  exchange: Exchange,
   layout: OciLayout,
-  digest: Digest,
-): Promise<boolean> {
-  if ((await layout.statBlob(digest)) !== undefined) return true;
-  const from = query.get("from") ?? "";
-  const source = isRepository(from) ? await state.repositories.find(from) : undefined;
-  return source !== undefined && (await layout.linkBlob(digest, source.blobs));
-}
-
-async function finish(exchange: Exchange, session: UploadSession, digest: Digest): Promise<void> {
-  const { state } = exchange;
-  try {
-    await takeBody(exchange, session);
-    await session.ingest.commit({ digest });
-  } finally {
-    await state.uploads.end(session);
-  }
+  digest: ContentDigest,
+): Promise<void> {
+  const { request, state } = exchange;
+  await state.uploads.takeWhole(layout, digestAlgorithm(digest), async (ingest) => {
+    await ingest.append(bodyBatches(request, state.maxBlobBytes));
+    await ingest.commit({ digest });
+  });
   answerCreated(exchange, digest);
 }
 
-/** What was taken of a body that breaks off is of no use: the hash has seen it. So the upload ends. */
-async function takeBody(exchange: Exchange, session: UploadSession): Promise<void> {
-  const { request, state } = exchange;
+/**
+ * Of a body that breaks off, what arrived stays: its sender asks how much that is and goes on. One
+ * that is too long, that the disk does not take, or that was to be the whole blob (whose sender begins
+ * anew) ends the upload.
+ */
+async function takeBody(
+  { request, state }: Exchange,
+  session: UploadSession,
+  ingest: BlobIngest,
+  { isWhole = false } = {},
+): Promise<void> {
   try {
-    await session.ingest.append(bodyPieces(request, state.maxBlobBytes - session.ingest.size));
+    await ingest.append(bodyBatches(request, state.maxBlobBytes - ingest.size));
   } catch (error) {
-    await state.uploads.end(session);
+    const tooLong = error instanceof ProtocolError && error.status === 413;
+    if (isWhole || tooLong || isModelError(error)) await state.uploads.end(session);
     throw error;
   }
 }
@@ -109,10 +117,10 @@ function checkChunk({ request, repository }: Exchange, session: UploadSession): 
       code: "BLOB_UPLOAD_INVALID",
       message: `Content-Range is not <first>-<last> of this body`,
     });
-  if (range.first !== session.ingest.size)
+  if (range.first !== session.size)
     throw new ProtocolError(
       416,
-      { code: "BLOB_UPLOAD_INVALID", message: `the next byte is ${session.ingest.size}` },
+      { code: "BLOB_UPLOAD_INVALID", message: `the next byte is ${session.size}` },
       sessionHeaders(repository, session),
     );
 }
@@ -122,17 +130,27 @@ function answerSession(exchange: Exchange, session: UploadSession, status: numbe
 }
 
 /** An empty upload says `0-0` too, as every registry does; a client that takes it for one byte gets 416. */
-function sessionHeaders(repository: string, { id, ingest }: UploadSession): Record<string, string> {
+function sessionHeaders(repository: string, { id, size }: UploadSession): Record<string, string> {
   return {
     Location: `/v2/${repository}/blobs/uploads/${id}`,
-    Range: `0-${Math.max(ingest.size - 1, 0)}`,
+    Range: `0-${Math.max(size - 1, 0)}`,
     "Docker-Upload-UUID": id,
   };
 }
 
-function answerCreated(exchange: Exchange, digest: Digest): void {
+function answerCreated(exchange: Exchange, digest: ContentDigest): void {
   answerEmpty(exchange, 201, {
     Location: `/v2/${exchange.repository}/blobs/${digest}`,
     "Docker-Content-Digest": digest,
+  });
+}
+
+/** The algorithm that the client says it will name the blob by; another costs a second reading. */
+function statedAlgorithm(text: string | null): DigestAlgorithm | undefined {
+  if (text === null) return undefined;
+  if (text === "sha256" || text === "sha512") return text;
+  throw new ProtocolError(400, {
+    code: "DIGEST_INVALID",
+    message: "digest-algorithm is neither sha256 nor sha512",
   });
 }

@@ -1,34 +1,24 @@
-import {
-  connect as connectPlain,
-  type LookupFunction,
-  Socket,
-  type TcpNetConnectOpts,
-} from "node:net";
-import { connect as connectTls, type SecureContext } from "node:tls";
-import { guardedLookup, literalRefusal } from "../../core/network/guarded-lookup.ts";
-import { type NetworkGuard, readNetworkGuard } from "../../core/network/network-guard.ts";
 import type { ByteRange, Timeouts } from "../../oci/repository.ts";
+import { openSocket, readyEvent, type SocketOptions } from "./open-socket.ts";
 import { createRangeResponse, type RangeResponse } from "./range-response.ts";
 import { isFieldValue } from "./response-head.ts";
 
-export interface ConnectionOptions extends Timeouts {
-  readonly url: URL;
-  /** Trusted for https. */
-  readonly secureContext: SecureContext | undefined;
+export interface ConnectionOptions extends Timeouts, SocketOptions {
   /** Bytes read at once (at least 128 KiB). */
   readonly bufferBytes: number;
-  /** Where it may lead; it ends before it began where it may not. Default: anywhere. */
-  readonly guard?: NetworkGuard | undefined;
-  /** Looks names up for a guarded connection. Default: the system's way. */
-  readonly lookup?: LookupFunction | undefined;
 }
+
+/**
+ * Takes bytes in order, which are valid until it returns, or until what it returns resolves: nothing
+ * is read meanwhile. Throwing ends the request.
+ */
+export type TakeBytes = (bytes: Uint8Array) => Promise<void> | undefined;
 
 interface RangeRequest {
   readonly url: URL;
   readonly range: ByteRange;
   readonly headers: Readonly<Record<string, string>>;
-  /** Takes the bytes in order; they are valid during the call only. Throwing ends the request. */
-  readonly onBytes: (bytes: Uint8Array) => void;
+  readonly onBytes: TakeBytes;
 }
 
 /** One connection to one origin, over which one request at a time is sent. */
@@ -57,7 +47,11 @@ interface Exchange {
 
 /** Starts to connect. */
 export function openConnection(options: ConnectionOptions): HttpConnection {
-  const memory = Buffer.allocUnsafeSlow(options.bufferBytes);
+  let memory: Buffer = Buffer.allocUnsafeSlow(options.bufferBytes);
+  /** Takes turns with it once somebody has held on to bytes of it. */
+  let other: Buffer | undefined;
+  /** While somebody holds on to bytes. */
+  let held: Promise<void> | undefined;
   /** Bytes at the start of the memory that were not taken yet. */
   let filled = 0;
   let exchange: Exchange | undefined;
@@ -69,15 +63,17 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
     buffer: () => memory.subarray(filled),
     callback: (length) => {
       filled += length;
-      takeIn();
-      return true;
+      if (held === undefined) takeIn();
+      // TLS passes on what it has taken in already.
+      else if (filled === memory.byteLength) destroy();
+      return held === undefined;
     },
   });
   socket.on("error", () => undefined); // "close" follows.
   socket.on("end", () => finish());
   socket.on("close", () => finish());
   // Not before the certificate was checked: the request may hold a token.
-  socket.once(options.url.protocol === "https:" ? "secureConnect" : "connect", () => {
+  socket.once(readyEvent(options.url), () => {
     connected = true;
     if (exchange !== undefined) send(exchange);
   });
@@ -112,6 +108,7 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
     try {
       const isFull = memory.byteLength - filled < tlsRecordBytes;
       const taken = response.take(memory.subarray(0, filled), isFull);
+      if (held !== undefined) return hold(exchange, taken);
       memory.copyWithin(0, taken, filled);
       filled -= taken;
     } catch (error) {
@@ -120,6 +117,29 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
     if (response.state === "done" || response.state === "refused") finish();
     else if (response.state !== state) watchBody(response);
     return undefined;
+  }
+
+  /** Goes on in the other memory when the bytes of this one are let go of. */
+  function hold(holder: Exchange, taken: number): void {
+    clearTimeout(timer);
+    const rest = memory.subarray(taken, filled);
+    [memory, other] = [other ?? Buffer.allocUnsafeSlow(options.bufferBytes), memory];
+    filled = rest.copy(memory);
+    const goOn = (failure?: { readonly error: unknown }) => {
+      held = undefined;
+      if (exchange !== holder) return;
+      const { response } = holder;
+      if (failure !== undefined || response.state === "done") finish(failure);
+      else {
+        watchBody(response);
+        if (filled > 0) takeIn();
+      }
+      if (held === undefined) socket.resume(); // Also for the next request.
+    };
+    held?.then(
+      () => goOn(),
+      (error: unknown) => goOn({ error }),
+    );
   }
 
   /** Looks at the body now and then: one that barely moves would hold its range for ever. */
@@ -132,13 +152,20 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
     }, options.bodyMs);
   }
 
+  function destroy(): void {
+    open = false;
+    finish();
+  }
+
   return {
     get idle() {
       return open && exchange === undefined;
     },
     get(request) {
       const settled = Promise.withResolvers<boolean>();
-      const response = createRangeResponse(request.range, request.onBytes);
+      const response = createRangeResponse(request.range, (bytes) => {
+        held = request.onBytes(bytes);
+      });
       if (open && isSendable(request)) {
         exchange = { request, response, settled, answered: false };
         if (connected) send(exchange);
@@ -146,41 +173,8 @@ export function openConnection(options: ConnectionOptions): HttpConnection {
       } else settled.resolve(false);
       return settled.promise;
     },
-    destroy: () => {
-      open = false;
-      finish();
-    },
+    destroy,
   };
-}
-
-function openSocket(
-  options: ConnectionOptions,
-  onread: NonNullable<TcpNetConnectOpts["onread"]>,
-): Socket {
-  const { url, secureContext } = options;
-  const guarded = guardedAddress(options);
-  if (guarded === undefined) return new Socket().destroy();
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  const secure = url.protocol === "https:";
-  const port = Number(url.port || (secure ? 443 : 80));
-  const address = { host, port, noDelay: true, onread, ...guarded };
-  if (!secure) return connectPlain(address);
-  // A name only: TLS has no server name for addresses (RFC 6066 3).
-  const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
-  const tls = { ...address, ...servername, ALPNProtocols: ["http/1.1"] };
-  return connectTls(secureContext === undefined ? tls : { ...tls, secureContext });
-}
-
-/** How to look the host up; undefined when it is itself an address that is refused. */
-function guardedAddress({
-  url,
-  guard,
-  lookup,
-}: ConnectionOptions): { lookup?: LookupFunction } | undefined {
-  if (guard === undefined) return {};
-  const judge = readNetworkGuard(guard);
-  if (literalRefusal(judge, url) !== undefined) return undefined;
-  return { lookup: guardedLookup(judge, lookup) };
 }
 
 /** Whether all header values are of one line; what they are made of comes from other servers. */

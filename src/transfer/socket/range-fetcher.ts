@@ -1,6 +1,6 @@
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { BlobLocation, ByteRange } from "../../oci/repository.ts";
-import { type HttpConnection, openConnection } from "./http-connection.ts";
+import { type HttpConnection, openConnection, type TakeBytes } from "./http-connection.ts";
+import { createTrust, type Trust } from "./trust.ts";
 
 /** A range to fetch by one plain GET; a message to a thread. */
 export interface RangeFetch extends Omit<BlobLocation, "url"> {
@@ -21,16 +21,15 @@ export interface RunningFetch {
 /** Fetches ranges over connections it keeps, each used by one fetch at a time. */
 export interface RangeFetcher {
   /** Calls `onBytes` as a RangeRequest does. */
-  fetch(wanted: RangeFetch, onBytes: (bytes: Uint8Array) => void): RunningFetch;
+  fetch(wanted: RangeFetch, onBytes: TakeBytes): RunningFetch;
 }
 
 /**
  * Creates a fetcher; its connections end with the thread, or when the other side closes them. One
  * that no fetch uses gives way to the first to another place, and so does its memory.
  */
-export function createRangeFetcher(): RangeFetcher {
+export function createRangeFetcher(trust: Trust = createTrust()): RangeFetcher {
   const connections = new Map<string, HttpConnection[]>();
-  const trust = createTrust();
 
   function connect(wanted: RangeFetch, url: URL): HttpConnection {
     const { timeouts, bufferBytes, ca, guard } = wanted;
@@ -84,18 +83,4 @@ function takeIdle(kept: HttpConnection[]): HttpConnection | undefined {
     const connection = kept.pop();
     if (connection === undefined || connection.idle) return connection;
   }
-}
-
-/** One context for each set of CAs: parsing them again for each connection costs milliseconds. */
-function createTrust(): (ca: readonly string[]) => SecureContext {
-  const contexts = new Map<string, SecureContext>();
-  return (ca) => {
-    const key = ca.join("");
-    const known = contexts.get(key);
-    if (known !== undefined) return known;
-    const all = ca.length === 0 ? {} : { ca: [...getCACertificates("default"), ...ca] };
-    const context = createSecureContext(all);
-    contexts.set(key, context);
-    return context;
-  };
 }

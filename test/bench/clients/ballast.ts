@@ -1,5 +1,5 @@
 import type { RunningServer } from "../servers/running-server.ts";
-import { type Client, makeCommand } from "./client.ts";
+import { type Client, type Copier, makeCommand } from "./client.ts";
 
 /** The Ballast that is measured. */
 export interface MeasuredBallast {
@@ -26,6 +26,16 @@ export function ballastClient({ program, cache }: MeasuredBallast): Client {
         env,
       }),
     version: (home) => makeCommand(program, ["--version"], { home, env }),
+  };
+}
+
+/** Its copy, with referrers, which it asks for. */
+export function ballastCopier({ program, cache }: MeasuredBallast): Copier {
+  const env = { XDG_CACHE_HOME: cache };
+  return {
+    name: "ballast",
+    copy: ({ from, to, name, home }) =>
+      makeCommand(program, ["copy", `${from.host}/${name}`, `${to.host}/${name}`], { home, env }),
   };
 }
 

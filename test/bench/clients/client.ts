@@ -39,6 +39,21 @@ export interface Client {
   version(home: string): Promise<Command>;
 }
 
+/** What a client is asked to bring from one registry to another. */
+interface CopyJob {
+  readonly from: RunningServer;
+  readonly to: RunningServer;
+  /** `repository:tag`, on both. */
+  readonly name: string;
+  readonly home: string;
+}
+
+/** A program that copies between registries, likewise. */
+export interface Copier {
+  readonly name: string;
+  copy(job: CopyJob): Promise<Command>;
+}
+
 /** A command with nothing of this process's environment but where programs are. */
 export async function makeCommand(
   program: string,

@@ -1,5 +1,5 @@
 import { toolPath } from "../../support/programs.ts";
-import { type Client, makeCommand, trust } from "./client.ts";
+import { type Client, type Copier, makeCommand, trust } from "./client.ts";
 
 /** Its other formats pack the layers into one tar file. */
 const format = "--format=oci";
@@ -18,4 +18,14 @@ export const crane: Client = {
       env: trust(server),
     }),
   version: (home) => makeCommand(toolPath("crane"), ["version"], { home }),
+};
+
+/** Its copy; four jobs at once, as by default. */
+export const craneCopier: Copier = {
+  name: "crane",
+  copy: ({ from, to, name, home }) =>
+    makeCommand(toolPath("crane"), ["copy", `${from.host}/${name}`, `${to.host}/${name}`], {
+      home,
+      env: trust(to),
+    }),
 };

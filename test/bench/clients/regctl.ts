@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { toolPath } from "../../support/programs.ts";
 import type { Command } from "../measure/measured-process.ts";
 import type { RunningServer } from "../servers/running-server.ts";
-import { type Client, makeCommand, trust } from "./client.ts";
+import { type Client, type Copier, makeCommand, trust } from "./client.ts";
 
 /** Blobs at a time; 3 by default. */
 const concurrency = 8;
@@ -21,6 +21,13 @@ export const regctl: Client = {
   version: (home) => makeCommand(toolPath("regctl"), ["version"], { home }),
 };
 
+/** Its copy between registries. */
+export const regctlCopier: Copier = {
+  name: "regctl",
+  copy: ({ from, to, name, home }) =>
+    run(["image", "copy", `${from.host}/${name}`, `${to.host}/${name}`], [from, to], home),
+};
+
 /** The same, with a push of plain files: it hashes them first, then sends them, one after the other. */
 export const regctlFromFiles: Client = {
   ...regctl,
@@ -34,26 +41,33 @@ export const regctlFromFiles: Client = {
     ]);
     const type = "--artifact-type=application/vnd.example.model";
     const args = ["artifact", "put", type, ...flags, `${server.host}/${name}`];
-    return run(args, server, home);
+    return run(args, [server], home);
   },
 };
 
 function copy(from: string, to: string, server: RunningServer, home: string): Promise<Command> {
-  return run(["image", "copy", from, to], server, home);
+  return run(["image", "copy", from, to], [server], home);
 }
 
-async function run(args: readonly string[], server: RunningServer, home: string): Promise<Command> {
-  const settings = {
-    hostname: server.host,
-    tls: server.authorityFile === undefined ? "disabled" : "enabled",
-    reqConcurrent: concurrency,
-    // One PUT for each blob, however large.
-    blobMax: -1,
-  };
+async function run(
+  args: readonly string[],
+  servers: readonly [RunningServer, ...RunningServer[]],
+  home: string,
+): Promise<Command> {
+  const settings = servers.map(({ host, authorityFile }) => [
+    host,
+    {
+      hostname: host,
+      tls: authorityFile === undefined ? "disabled" : "enabled",
+      reqConcurrent: concurrency,
+      // One PUT for each blob, however large.
+      blobMax: -1,
+    },
+  ]);
   const config = join(home, "regctl.json");
-  await writeFile(config, JSON.stringify({ hosts: { [server.host]: settings } }));
+  await writeFile(config, JSON.stringify({ hosts: Object.fromEntries(settings) }));
   return makeCommand(toolPath("regctl"), args, {
     home,
-    env: { REGCTL_CONFIG: config, ...trust(server) },
+    env: { REGCTL_CONFIG: config, ...trust(servers[0]) },
   });
 }

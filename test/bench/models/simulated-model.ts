@@ -56,7 +56,11 @@ export function simulateModel(bytes: number): SimulatedModel {
     size: chunks.reduce((sum, { size }) => sum + size, 0),
   }));
   const index = { layers: table, files };
-  const { digest: manifestDigest, ...documents } = makeManifest(index, {});
+  const { digest: manifestDigest, ...documents } = makeManifest(index, {
+    annotations: {},
+    limits: { source: "nobody" },
+    repository: { name: "simulated" },
+  });
   return { ...documents, index, manifestDigest, layers };
 }
 

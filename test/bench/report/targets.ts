@@ -49,6 +49,7 @@ const targets: readonly Target[] = [
       return { text: `${formatBytes(written)}${files}`, met: written === 0 && left === 0 };
     },
   },
+  faster("copy", "copy between registries, all new, 4 shards", 1),
   smallDelta("delta-push", "push of a version that differs in X bytes"),
   smallDelta("delta-pull", "pull of a version that differs in X bytes"),
   {
@@ -76,6 +77,12 @@ const targets: readonly Target[] = [
       return { text: formatFact({ value: seconds, unit: "seconds" }), met: seconds <= 0.1 };
     },
   },
+  ...[
+    faster("registry-push", "push by crane to our registry", 0.8),
+    faster("registry-pull", "pull by crane from our registry", 0.8),
+    faster("registry-push-ballast", "push by Ballast to our registry", 0.8),
+    faster("registry-pull-ballast", "pull by Ballast from our registry", 0.8),
+  ].map((target) => ({ ...target, against: "distribution, the same client" })),
   ...nodeTargets,
   ...clusterTargets,
   ...["push", "pull"].flatMap((verb) => [littleMemory(verb), flatMemory(verb)]),

@@ -1,11 +1,13 @@
 import type { RowHead, Stage } from "../bench.ts";
 import { agentStage } from "./agent-memory.ts";
 import { clusterStage } from "./clusters.ts";
+import { copyStage } from "./copies.ts";
 import { deltaStage } from "./deltas.ts";
 import { memoryStage } from "./memory.ts";
 import { nodeStage } from "./nodes.ts";
 import { pullStage } from "./pulls.ts";
 import { pushStage } from "./pushes.ts";
+import { registryStage } from "./registries.ts";
 import { requestStage } from "./requests.ts";
 import { startStage } from "./startup.ts";
 
@@ -16,6 +18,8 @@ export const stages: readonly Stage[] = [
   pushStage("shards"),
   pushStage("one-file"),
   deltaStage,
+  registryStage,
+  copyStage,
   nodeStage,
   clusterStage,
   memoryStage,

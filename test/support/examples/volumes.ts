@@ -16,15 +16,21 @@ export function checkVolumes(value: unknown, path = "", volumes?: readonly unkno
   if (Array.isArray(value))
     return value.flatMap((each, index) => checkVolumes(each, below(path, index), volumes));
   if (!isFields(value)) return [];
-  const own = Array.isArray(value["volumes"]) ? value["volumes"] : undefined;
+  const outer = [...(volumes ?? []), ...claimTemplates(value)];
+  const own = Array.isArray(value["volumes"]) ? [...value["volumes"], ...outer] : outer;
   return [
     ...checkSource(value["csi"], below(path, "csi")),
     ...checkClaim(value["persistentVolumeClaim"], below(path, "persistentVolumeClaim")),
-    ...checkMounts(value, path, own ?? volumes),
-    ...Object.entries(value).flatMap(([key, each]) =>
-      checkVolumes(each, below(path, key), own ?? volumes),
-    ),
+    ...checkMounts(value, path, own),
+    ...Object.entries(value).flatMap(([key, each]) => checkVolumes(each, below(path, key), own)),
   ];
+}
+
+/** What a StatefulSet gives its pods beside their own volumes. */
+function claimTemplates(value: Fields): { name: string | undefined }[] {
+  return listAt(value, "volumeClaimTemplates").map((each) => ({
+    name: textAt(at(each, "metadata"), "name"),
+  }));
 }
 
 /** A volume of a driver: ours, read-only, with attributes that it takes. */

@@ -37,6 +37,11 @@ export const findAsKubelet: FindEntry = (entries, host, repository) => {
     .toSorted(mostSpecificFirst)[0]?.value;
 };
 
+/** Tells whether a key of Docker's means all of a host, however it spells that. */
+export function isKeyOfHost(key: string, host: string): boolean {
+  return dockerName(key) === canonicalHost(host);
+}
+
 function dockerName(key: string): string {
   const bare = key.replace(/^https?:\/\//i, "");
   const [host = "", ...path] = bare.replace(/\/+$/, "").split("/");

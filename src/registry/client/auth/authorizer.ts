@@ -6,12 +6,15 @@ import type { Credential, CredentialSource } from "./credential.ts";
 import { mergeScopes, type Scope } from "./scope.ts";
 import { basicAuthorization, requestToken, type Token } from "./token.ts";
 
+/** What a request is for: who may read need not be let in to write. */
+export type Purpose = "reading" | "writing";
+
 /** What requests send as Authorization; those who send the same token share one. */
 export interface Pass {
   /** Undefined as long as the registry did not ask. */
   readonly header: string | undefined;
-  /** Whether the registry let anybody in with it; set by who sees that. */
-  worked: boolean;
+  /** What the registry let anybody in for with it; added to by who sees that. */
+  readonly workedFor: Set<Purpose>;
 }
 
 /** Knows what to send a registry as Authorization; nothing before it asked. */
@@ -43,7 +46,8 @@ export interface AuthorizerOptions {
   readonly credentials: CredentialSource | undefined;
 }
 
-type Scheme =
+/** What a registry asks for. */
+export type Scheme =
   | { readonly kind: "basic" }
   | { readonly kind: "bearer"; readonly realm: URL; readonly challenge: Challenge };
 type Bearer = Extract<Scheme, { kind: "bearer" }>;
@@ -66,7 +70,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   };
   const noCredentials = (what: string) =>
     new ModelError("UNAUTHORIZED", `${what}: ${origin.host} asks for credentials`, {
-      hint: `no credentials found for ${host}: log in, or set BALLAST_USERNAME and BALLAST_PASSWORD`,
+      hint: `no credentials found for ${host}: ballast login ${host}, or set BALLAST_USERNAME and BALLAST_PASSWORD`,
     });
   const refusedCredentials = (message: string, cause?: unknown) =>
     new ModelError("UNAUTHORIZED", message, {
@@ -79,7 +83,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     if (found === undefined) throw noCredentials(what);
     if (found.kind !== "password")
       throw refusedCredentials(`${what}: ${origin.host} takes a user name and password only`);
-    return { header: basicAuthorization(found), worked: false };
+    return { header: basicAuthorization(found), workedFor: new Set<Purpose>() };
   }
 
   async function fetchToken(bearer: Bearer, scopes: readonly Scope[]) {
@@ -109,7 +113,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     if (known !== undefined) return known;
     const fetched = fetchToken(bearer, scopes)
       .then(({ value, useUntilMs }) => {
-        const pass = { header: `Bearer ${value}`, useUntilMs, worked: false };
+        const pass = { header: `Bearer ${value}`, useUntilMs, workedFor: new Set<Purpose>() };
         tokens.set(key, pass);
         return pass;
       })
@@ -120,7 +124,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   }
 
   async function authorize(scopes: readonly Scope[], signal?: AbortSignal): Promise<Pass> {
-    if (scheme?.kind !== "bearer") return basic ?? { header: undefined, worked: false };
+    if (scheme?.kind !== "bearer")
+      return basic ?? { header: undefined, workedFor: new Set<Purpose>() };
     const known = tokens.get(scopeKey(scopes));
     if (known !== undefined && Date.now() < known.useUntilMs) return known;
     return abortable(sharedToken(scheme, scopes), signal);
@@ -147,13 +152,16 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     },
     anonymousHint() {
       if (credential !== undefined) return undefined;
-      return `no credentials were sent; if ${host}/${repository} is private, log in or set BALLAST_USERNAME and BALLAST_PASSWORD`;
+      return `no credentials were sent; if ${host}/${repository} is private, ballast login ${host} or set BALLAST_USERNAME and BALLAST_PASSWORD`;
     },
   };
 }
 
-/** Bearer before Basic. A realm over plain HTTP is for registries that are plain HTTP themselves. */
-function chooseScheme(answer: Answer, origin: URL, what: string): Scheme {
+/**
+ * What to answer a 401 with: Bearer before Basic. A realm over plain HTTP is for registries that are
+ * plain HTTP themselves. Throws REGISTRY_PROTOCOL or UNAUTHORIZED naming `what`.
+ */
+export function chooseScheme(answer: Answer, origin: URL, what: string): Scheme {
   const challenges = parseChallenges(answer.headers["www-authenticate"]);
   const refuse = (why: string) =>
     new ModelError("REGISTRY_PROTOCOL", `${what}: ${origin.host} asks for credentials ${why}`);

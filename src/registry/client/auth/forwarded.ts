@@ -25,7 +25,7 @@ export class Challenged extends ModelError {
  * their name. A 401 rejects with `Challenged`.
  */
 export function createForwarder(caller: Forwarded, host: string): Authorizer {
-  const pass: Pass = { header: caller.authorization, worked: false };
+  const pass: Pass = { header: caller.authorization, workedFor: new Set() };
   return {
     authorize: async () => pass,
     renew: async (answer) => {

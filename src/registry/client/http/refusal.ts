@@ -11,7 +11,11 @@ export interface RefusalContext {
   readonly anonymousHint?: string | undefined;
   /** Whether a manifest was put, so that an unknown blob is one it names. */
   readonly namesBlobs?: boolean | undefined;
+  /** What was to be taken away, if anything: registries may offer that or not. */
+  readonly removes?: Removed | undefined;
 }
+
+export type Removed = "tag" | "manifest";
 
 const temporaryStatuses = new Set([408, 429, 500, 502, 503, 504]);
 
@@ -28,9 +32,25 @@ export async function refusal(answer: Answer, context: RefusalContext): Promise<
   const missing = context.namesBlobs === true ? missingBlob(errors) : undefined;
   if (missing !== undefined && (answer.status === 400 || answer.status === 404))
     return new ModelError("BLOB_UNKNOWN", `${message}${missing === "" ? "" : ` (${missing})`}`);
+  if (context.removes !== undefined && isUnsupported(answer.status, errors))
+    return new ModelError("REGISTRY_UNSUPPORTED", message, { hint: removalHint(context.removes) });
   const code = refusalCode(answer.status, errors);
   const hint = code === "NOT_FOUND" ? context.anonymousHint : statusHint(answer);
   return new ModelError(code, message, { hint });
+}
+
+/** Whether a removal was refused as such. One that takes digests only finds a tag to be none. */
+function isUnsupported(status: number, errors: readonly RegistryError[]): boolean {
+  if (status === 405 || status === 501) return true;
+  const says = (wanted: string) => errors.some(({ code }) => code === wanted);
+  return says("UNSUPPORTED") || (status === 400 && says("DIGEST_INVALID"));
+}
+
+/** What to do where a registry takes nothing away. */
+export function removalHint(removed: Removed): string {
+  return removed === "tag"
+    ? "removing tags may be switched off there, or be for its own program; the manifest was left alone"
+    : "removing may be switched off there, or be for its own program";
 }
 
 /** The digest of the blob a registry misses, "" when it did not say which, undefined when none is. */

@@ -71,7 +71,9 @@ function ownDelay(failures: number, options: RetryOptions): number {
   return longest * (0.5 + Math.random() / 2);
 }
 
-async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+/** Waits; rejects with the signal's reason when it aborts. */
+export async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const abort = () => reject(signal?.reason);
   const timer = setTimeout(resolve, delayMs);

@@ -4,6 +4,8 @@ import type { BlobLocation } from "../../../oci/repository.ts";
 import type { Answer } from "./answer.ts";
 import { type DispatcherOptions, type Dispatchers, openDispatchers } from "./dispatcher.ts";
 import { forbiddenPlace } from "./forbidden-place.ts";
+import type { Pace } from "./pace.ts";
+import type { RequestKind } from "./pacer.ts";
 import { isLostConnection, networkFailure } from "./request-failure.ts";
 
 /** How many requests went where; live. */
@@ -22,11 +24,13 @@ type Destination = keyof RequestCounts;
 const maxInterim = 16;
 
 export interface WireRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Called once for each time the request is sent. */
   readonly body?: (() => Buffer | AsyncIterable<Uint8Array>) | undefined;
+  /** What it counts as with the registry. Default: GET and HEAD `read`, others `write`. */
+  readonly counts?: RequestKind | undefined;
   /** How long to wait for the answer's head; the default is the wire's. */
   readonly headersMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -45,13 +49,15 @@ export interface Wire extends AsyncDisposable {
    */
   send(destination: Destination, request: WireRequest): Promise<Answer>;
   /**
-   * Counts a GET that somebody else sends to `url`, and tells on what terms this wire would send it;
-   * undefined where that goes through a proxy or HTTP/2.
+   * Counts a request that somebody else sends to `url`, and tells on what terms this wire would send
+   * it; undefined where that goes through a proxy or HTTP/2.
    */
-  describe(destination: Destination, url: URL): GetTerms | undefined;
+  describe(destination: Destination, url: URL): RequestTerms | undefined;
+  /** Waits until a request that somebody else sends may be sent. */
+  turn(request: Pick<WireRequest, "method" | "url" | "signal">): Promise<void>;
 }
 
-type GetTerms = Omit<BlobLocation, "url">;
+type RequestTerms = Omit<BlobLocation, "url">;
 
 /** Opens the connections of one repository; disposing ends what is in flight. */
 export async function openWire(
@@ -59,9 +65,11 @@ export async function openWire(
     readonly userAgent: string;
     /** The host of the registry, for messages. */
     readonly registry: string;
+    /** Holds requests back, by where they go. Default: nothing does. */
+    readonly pace?: Pace | undefined;
   },
 ): Promise<Wire> {
-  const { registry } = options;
+  const { registry, pace } = options;
   const undici = await import("undici");
   const requests = { registry: 0, token: 0, redirected: 0 };
   const http1 = await openDispatchers(options, false);
@@ -98,12 +106,16 @@ export async function openWire(
     async send(destination, request) {
       const { method, url, signal, what } = request;
       signal?.throwIfAborted();
+      const { counts = destination === "token" ? "free" : undefined } = request;
+      await pace?.turn({ method, url, counts, signal });
       const { made } = http1.connections;
       requests[destination] += 1;
       for (;;) {
         const useHttp2 = http2Origins.has(url.origin);
         try {
-          return await sendOnce(request, useHttp2);
+          const answer = await sendOnce(request, useHttp2);
+          pace?.heard(answer);
+          return answer;
         } catch (error) {
           signal?.throwIfAborted();
           if (!useHttp2 && refusesHttp1(error)) http2Origins.add(url.origin);
@@ -124,6 +136,9 @@ export async function openWire(
         guard: http1.guardFor(url),
         timeouts: { connectMs, headersMs, bodyMs },
       };
+    },
+    async turn(request) {
+      await pace?.turn(request);
     },
     async [Symbol.asyncDispose]() {
       await http1[Symbol.asyncDispose]();

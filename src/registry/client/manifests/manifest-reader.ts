@@ -1,12 +1,18 @@
-import { isRecord } from "../../core/chunk-index.ts";
-import { type Digest, digestOf, isDigest } from "../../core/digest.ts";
-import { ModelError } from "../../core/errors.ts";
-import { parseJson } from "../../core/json.ts";
-import type { Abortable } from "../../core/progress.ts";
-import type { Descriptor } from "../../oci/descriptor.ts";
-import { maxManifestBytes } from "../../oci/manifest.ts";
-import { mediaTypes } from "../../oci/media-types.ts";
-import type { FetchedManifest, ManifestReader, ManifestWriter } from "../../oci/repository.ts";
+import { isRecord } from "../../../core/chunk-index.ts";
+import {
+  type ContentDigest,
+  contentDigestOf,
+  digestAlgorithm,
+  isContentDigest,
+} from "../../../core/digest.ts";
+import { ModelError } from "../../../core/errors.ts";
+import { parseJson } from "../../../core/json.ts";
+import type { Abortable } from "../../../core/progress.ts";
+import type { ContentDescriptor } from "../../../oci/descriptor.ts";
+import { maxManifestBytes } from "../../../oci/manifest.ts";
+import { acceptedManifestTypes } from "../../../oci/manifest-types.ts";
+import { mediaTypes } from "../../../oci/media-types.ts";
+import type { FetchedManifest, ManifestReader } from "../../../oci/repository.ts";
 import {
   type Answer,
   contentLength,
@@ -14,32 +20,45 @@ import {
   encodingOf,
   header,
   readBody,
-} from "./http/answer.ts";
-import { retrying } from "./http/retry.ts";
-import type { Call, Session } from "./session.ts";
+} from "../http/answer.ts";
+import { retrying } from "../http/retry.ts";
+import type { Call, Session } from "../session.ts";
 
-const accept = [
-  mediaTypes.imageManifest,
-  mediaTypes.imageIndex,
-  "application/vnd.docker.distribution.manifest.v2+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-].join(", ");
+const accept = acceptedManifestTypes.join(", ");
 
-/** Reads and writes manifests of one repository (distribution-spec 1.1, "Pulling manifests"). */
-export function createManifests(
+/** Reads manifests of one repository (distribution-spec 1.1, "Pulling manifests"). */
+export function createManifestReader(
   session: Session,
-): Pick<ManifestReader, "resolveManifest" | "fetchManifest"> & ManifestWriter {
+): Pick<ManifestReader, "resolveManifest" | "fetchManifest"> {
   return {
-    resolveManifest: (reference, options = {}) =>
-      retrying(session.retry, options.signal, () => resolve(session, reference, options)),
+    resolveManifest: (reference, options = {}) => resolveManifest(session, reference, options),
     fetchManifest: (reference, options = {}) =>
       retrying(session.retry, options.signal, () => fetchManifest(session, reference, options)),
-    putManifest: (reference, manifest, options = {}) =>
-      retrying(session.retry, options.signal, () => put(session, reference, manifest, options)),
   };
 }
 
-function manifestCall(
+/** See `ManifestReader`. */
+export function resolveManifest(
+  session: Session,
+  reference: string,
+  options: Abortable,
+): Promise<ContentDescriptor | undefined> {
+  return retrying(session.retry, options.signal, () => resolve(session, reference, options));
+}
+
+/** Like `fetchManifest` of a `ManifestReader`, but undefined when there is none. */
+export function fetchIfThere(
+  session: Session,
+  reference: string,
+  options: Abortable,
+): Promise<FetchedManifest | undefined> {
+  return retrying(session.retry, options.signal, () =>
+    fetchManifest(session, reference, options, [200, 404]),
+  );
+}
+
+/** What all requests for one manifest have in common. */
+export function manifestCall(
   session: Session,
   reference: string,
   { signal }: Abortable,
@@ -56,7 +75,7 @@ async function resolve(
   session: Session,
   reference: string,
   options: Abortable,
-): Promise<Descriptor | undefined> {
+): Promise<ContentDescriptor | undefined> {
   const call = manifestCall(session, reference, options);
   const answer = await session.call({ ...call, method: "HEAD", accept: [200, 404, 405] });
   await discard(answer);
@@ -64,8 +83,13 @@ async function resolve(
   const digest = header(answer, "docker-content-digest");
   const size = contentLength(answer);
   const mediaType = statedType(answer);
-  if (answer.status === 200 && isDigest(digest) && size !== undefined && mediaType !== undefined) {
-    checkDigest(digest, isDigest(reference) ? reference : undefined, call.what, answer);
+  if (
+    answer.status === 200 &&
+    isContentDigest(digest) &&
+    size !== undefined &&
+    mediaType !== undefined
+  ) {
+    checkDigest(digest, isContentDigest(reference) ? reference : undefined, call.what, answer);
     return { mediaType, digest, size };
   }
   return (await fetchManifest(session, reference, options, [200, 404]))?.descriptor;
@@ -96,44 +120,21 @@ async function fetchManifest(
   const bytes = await readBody(answer, maxManifestBytes, { what, signal });
   if (bytes === undefined)
     throw new ModelError("INVALID_MANIFEST", `${what} is larger than ${maxManifestBytes} bytes`);
-  const digest = digestOf(bytes);
-  checkDigest(digest, isDigest(reference) ? reference : undefined, what, answer);
   const claimed = header(answer, "docker-content-digest");
-  checkDigest(digest, isDigest(claimed) ? claimed : undefined, what, answer);
+  const stated = isContentDigest(claimed) ? claimed : undefined;
+  const asked = isContentDigest(reference) ? reference : stated;
+  const digest = contentDigestOf(bytes, asked === undefined ? "sha256" : digestAlgorithm(asked));
+  checkDigest(digest, asked, what, answer);
+  if (stated !== undefined && digestAlgorithm(stated) === digestAlgorithm(digest))
+    checkDigest(digest, stated, what, answer);
   const mediaType = statedType(answer) ?? innerType(bytes, what) ?? mediaTypes.imageManifest;
   return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes };
 }
 
-async function put(
-  session: Session,
-  reference: string,
-  manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
-  options: Abortable,
-): Promise<Descriptor> {
-  const { url, what, signal } = manifestCall(session, reference, options);
-  const bytes = Buffer.from(manifest.bytes);
-  const digest = digestOf(bytes);
-  if (isDigest(reference) && reference !== digest)
-    throw new ModelError("DIGEST_MISMATCH", `${what}: its bytes have the digest ${digest}`);
-  const answer = await session.call({
-    method: "PUT",
-    url,
-    headers: { "content-type": manifest.mediaType, "content-length": String(bytes.byteLength) },
-    body: () => bytes,
-    headersMs: session.commitMs,
-    accept: [201],
-    what,
-    signal,
-  });
-  await discard(answer);
-  const stored = header(answer, "docker-content-digest");
-  if (isDigest(stored)) checkDigest(stored, digest, what, answer);
-  return { mediaType: manifest.mediaType, digest, size: bytes.byteLength };
-}
-
-function checkDigest(
-  actual: Digest,
-  expected: Digest | undefined,
+/** Throws DIGEST_MISMATCH. */
+export function checkDigest(
+  actual: ContentDigest,
+  expected: ContentDigest | undefined,
   what: string,
   answer: Answer,
 ): void {
