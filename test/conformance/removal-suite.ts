@@ -4,6 +4,9 @@ import { mediaTypes } from "../../src/oci/media-types.ts";
 import type { Repository } from "../../src/oci/repository.ts";
 import { prepareManifest, type RepositoryUnderTest } from "./repository-suite.ts";
 
+/** A test of what the other side is not to do is no test of it, rather than one that is skipped. */
+const none = (_name: string, _test: () => Promise<void>): void => undefined;
+
 /**
  * What every Repository that lets itself be emptied does when tags and manifests are taken away. Of some
  * (`removesTags` false) only whole manifests are.
@@ -31,7 +34,10 @@ export function describeRemoval(
       return digestOf(bytes);
     };
 
-    test.skipIf(removesTags)("of a tag is REGISTRY_UNSUPPORTED, and takes nothing", async () => {
+    const whereTagsStay = removesTags ? none : test;
+    const whereTagsGo = removesTags ? test : none;
+
+    whereTagsStay("of a tag is REGISTRY_UNSUPPORTED, and takes nothing", async () => {
       const digest = await put("one", "v1", "latest");
       await expect(repository.deleteTag("latest")).rejects.toMatchObject({
         code: "REGISTRY_UNSUPPORTED",
@@ -40,7 +46,7 @@ export function describeRemoval(
         expect((await repository.resolveManifest(tag))?.digest).toBe(digest);
     });
 
-    test.runIf(removesTags)("of a tag leaves its manifest and its other tags", async () => {
+    whereTagsGo("of a tag leaves its manifest and its other tags", async () => {
       const digest = await put("one", "v1", "latest");
       expect(await repository.deleteTag("latest")).toBe(true);
       expect(await repository.listTags()).toEqual(["v1"]);
@@ -48,7 +54,7 @@ export function describeRemoval(
       expect((await repository.resolveManifest("v1"))?.digest).toBe(digest);
     });
 
-    test.runIf(removesTags)("of the last tag leaves the manifest, by digest", async () => {
+    whereTagsGo("of the last tag leaves the manifest, by digest", async () => {
       const digest = await put("one", "v1");
       expect(await repository.deleteTag("v1")).toBe(true);
       expect(await repository.listTags()).toEqual([]);

@@ -18,12 +18,16 @@ export function requireClientPace(
   const mostRestMs = Math.max(paceMs, (pieceBytes / minBytesPerSecond) * 1000);
   let { bytesRead: read, bytesWritten: written } = socket;
   let restMs = 0;
+  let waited = true;
   const look = () => {
     const waitsForBody =
       !request.complete &&
       !request.isPaused() &&
       request.readableLength < request.readableHighWaterMark;
-    if (waitsForBody && socket.bytesRead - read < leastRead) request.destroy(tooSlow());
+    // One whose body was not taken until just now had no time to send more.
+    const isSlow = waited && waitsForBody && socket.bytesRead - read < leastRead;
+    if (isSlow) request.destroy(tooSlow());
+    waited = waitsForBody;
     const waitsForReader = socket.writableLength > 0 && socket.bytesWritten === written;
     restMs = waitsForReader ? restMs + paceMs : 0;
     if (restMs >= mostRestMs) response.destroy();
