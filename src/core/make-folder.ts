@@ -3,15 +3,22 @@ import { dirname } from "node:path";
 import { pathExists } from "./absence.ts";
 import { ModelError, systemCode } from "./errors.ts";
 
+const maxAttempts = 10;
+
 /**
  * Makes a folder and its parents where missing. Rejects with the system's own reason, which Node's
  * recursive mkdir hides for read-only filesystems, or with STORE_IO when a file is in the way.
  */
 export async function makeFolder(path: string, mode?: number): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true, mode });
-  } catch (error) {
-    throw await findReason(path, error);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await mkdir(path, { recursive: true, mode });
+      return;
+    } catch (error) {
+      // Somebody removes it, empty, while we look at it.
+      if (systemCode(error) !== "ENOENT" || attempt === maxAttempts)
+        throw await findReason(path, error);
+    }
   }
 }
 
